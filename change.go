@@ -128,6 +128,14 @@ type Position struct {
 	Index    uint32 // of the change within the frame
 }
 
+// Before reports whether p stands before other in the log.
+func (p Position) Before(other Position) bool {
+	if p.Sequence != other.Sequence {
+		return p.Sequence < other.Sequence
+	}
+	return p.Index < other.Index
+}
+
 // Frame is a group of changes of one partition that reached the disk together.
 type Frame struct {
 	Partition int

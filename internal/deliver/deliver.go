@@ -1,0 +1,231 @@
+// Package deliver brings changes to the endpoints that want them: at least once, in order per subscription,
+// and without one endpoint's illness costing another anything.
+//
+// The way of a change, one file a step:
+//
+//	reader.go   read the change log's frames, in order, while memory allows
+//	            match each change, and queue one notification for each subscription that wants it
+//	lane.go     one lane an endpoint: queues per subscription, what may fly next, live or parked
+//	flight.go   one POST with all that is pending, up to the limits; what its outcome means
+//	parker.go   when the endpoint is ill or slow: write references to the backlog, out of memory
+//	drain.go    when its time has come: read them back, in order, and deliver
+//	tracker.go  a frame is done when each of its notifications is delivered, parked or given up;
+//	            the cursor follows the oldest frame that is not
+//
+// What is promised, and how:
+//
+//   - Nothing is lost: the cursor never passes a notification that is neither delivered nor parked on disk.
+//     After a crash the log is read again from the cursor and the backlog again from its start.
+//   - Order: of one subscription at most one POST is in flight, its notifications leave in the order of the
+//     log, and once some of them are parked the later ones queue behind them.
+//   - Duplicates carry the same notification id. They come only from a crash: what was delivered after the
+//     last cursor write (SaveEvery) or in front of a frame that was still under way (MaxInFlight bytes), and,
+//     of a backlog, the refs of one message (maxRefs).
+//   - Memory is bounded: MaxInFlight bytes of frames, LanePending notifications a lane. Beyond that the
+//     reader waits, or the lane is parked.
+package deliver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"heliograph.dev"
+	"heliograph.dev/internal/catalog"
+	"heliograph.dev/internal/clock"
+	"heliograph.dev/internal/match"
+	"heliograph.dev/internal/retry"
+)
+
+// Log is the change log as delivery reads it.
+type Log interface {
+	Frame(ctx context.Context, sequence uint64) (heliograph.Frame, error)
+	SaveCursor(ctx context.Context, partition int, next uint64) error
+	Cursor(ctx context.Context, partition int) (uint64, error)
+}
+
+// Frames is a running read of one partition, from a sequence on.
+type Frames interface {
+	Next(ctx context.Context) (heliograph.Frame, error)
+	Close()
+}
+
+// Backlog keeps references to what waits for ill endpoints.
+type Backlog interface {
+	Park(ctx context.Context, endpoint heliograph.Endpoint, refs []heliograph.ParkedRef) (uint64, error)
+	// Parked returns the first messages of the endpoint from a sequence on.
+	Parked(ctx context.Context, endpoint heliograph.Endpoint, from uint64, limit int) ([]ParkedMessage, error)
+	Unpark(ctx context.Context, endpoint heliograph.Endpoint, through uint64) error
+}
+
+// ParkedMessage is a group of references as it was parked.
+type ParkedMessage struct {
+	Sequence uint64
+	Refs     []heliograph.ParkedRef
+}
+
+// Receiver is an endpoint made ready for many POSTs. Post may be called concurrently.
+type Receiver interface {
+	// Post sends one body and tells how it went. traceparent may be empty.
+	Post(ctx context.Context, body []byte, traceparent string, timeout time.Duration) heliograph.Attempt
+}
+
+// Observer hears what happens, for metrics, logs and records. Its methods must be quick.
+type Observer interface {
+	// Attempted tells of one POST that carried notifications. The slice is not to be kept.
+	Attempted(attempt *heliograph.Attempt, notifications []Notification)
+	// Parked tells that notifications went to the backlog, and why.
+	Parked(endpoint heliograph.Endpoint, count int, why heliograph.Reason)
+	// GivenUp tells of a notification that will not be delivered, and why.
+	GivenUp(n Notification, why heliograph.Reason)
+}
+
+// Notification names what an observer hears of.
+type Notification struct {
+	ID           heliograph.NotificationID
+	Subscription heliograph.SubscriptionID
+	Change       heliograph.ChangeID
+	Tenant       heliograph.TenantID
+	Attempts     uint32
+	Accepted     time.Time
+	Lifecycle    heliograph.LifecycleEvent // 0 for a change
+}
+
+// Limits bound what delivery takes.
+type Limits struct {
+	BatchCount  int           // notifications in one POST
+	BatchBytes  int           // bytes in one POST, passed by at most one notification
+	LanePending int           // notifications that one endpoint may have waiting in memory
+	LaneFlights int           // POSTs that one endpoint may have under way
+	MaxInFlight int           // bytes of frames that are read and not done
+	MaxUnread   int64         // changes accepted and not yet read, before publishers are slowed
+	SaveEvery   time.Duration // how often the cursor is written
+	ParkEvery   time.Duration // how long references gather before they are written together
+}
+
+// DefaultLimits are sized for two cores and a few hundred megabytes.
+func DefaultLimits() Limits {
+	return Limits{
+		BatchCount: 128, BatchBytes: 512 << 10, LanePending: 20_000, LaneFlights: 64, MaxInFlight: 128 << 20,
+		MaxUnread: 500_000, SaveEvery: 250 * time.Millisecond, ParkEvery: 100 * time.Millisecond,
+	}
+}
+
+// Options says what a Dispatcher works with.
+type Options struct {
+	Partitions []int
+	Log        Log
+	Read       func(ctx context.Context, partition int, from uint64) (Frames, error)
+	Backlog    Backlog
+	Index      *match.Index
+	Catalog    *catalog.Catalog
+	// Prepare readies an endpoint; tls is the latestSupportedTlsVersion that its subscriptions asked for.
+	Prepare  func(endpoint heliograph.Endpoint, tls match.TLS) (Receiver, error)
+	Retry    retry.Policy
+	Limits   Limits
+	Observer Observer
+	Clock    clock.Clock
+	Dice     func() float64 // in [0, 1), for jitter
+	Logger   *slog.Logger
+}
+
+// Dispatcher delivers the changes of its partitions. Start it once; Stop it once.
+type Dispatcher struct {
+	opts   Options
+	flyers sync.WaitGroup // POSTs and drains under way
+	loops  sync.WaitGroup
+	// accepting ends when nothing new may begin, ctx when what is under way must end too.
+	accepting, ctx       context.Context
+	stopAccepting, abort context.CancelFunc
+	lanes                lanes
+	readers              []*reader
+	parker               *parker
+	changes              changeCache
+	unread               atomic.Int64
+}
+
+// New returns a dispatcher that has not begun.
+func New(opts Options) *Dispatcher {
+	d := &Dispatcher{opts: opts}
+	d.ctx, d.abort = context.WithCancel(context.Background())
+	d.accepting, d.stopAccepting = context.WithCancel(d.ctx)
+	d.lanes.byURL = map[heliograph.Endpoint]*lane{}
+	d.parker = &parker{d: d, wake: make(chan struct{}, 1), lanes: map[*lane]struct{}{}}
+	d.changes = changeCache{log: opts.Log}
+	return d
+}
+
+// Start takes up the backlog's endpoints as they were left, and begins to read each partition at its cursor.
+func (d *Dispatcher) Start(ctx context.Context, backlog []heliograph.Endpoint) error {
+	for _, endpoint := range backlog {
+		l := d.lane(endpoint)
+		l.mu.Lock()
+		l.parkLocked(heliograph.ParkedIll, d.opts.Clock.Now(), 0)
+		l.mu.Unlock()
+	}
+	for _, p := range d.opts.Partitions {
+		next, err := d.opts.Log.Cursor(ctx, p)
+		if err != nil {
+			return errors.Join(err, d.Stop(ctx))
+		}
+		frames, err := d.opts.Read(ctx, p, next)
+		if err != nil {
+			return errors.Join(err, d.Stop(ctx))
+		}
+		r := &reader{d: d, partition: p, frames: frames, tracker: newTracker(d, p, next)}
+		d.readers = append(d.readers, r)
+		d.loops.Go(r.run)
+		d.loops.Go(r.tracker.saveLoop)
+	}
+	d.loops.Go(d.parker.run)
+	d.loops.Go(d.sweepLoop)
+	return nil
+}
+
+// Stop ends reading, lets the POSTs that are under way come to their end while ctx allows, writes the cursor
+// and returns. What was not delivered is delivered after the next Start.
+func (d *Dispatcher) Stop(ctx context.Context) error {
+	d.stopAccepting()
+	for _, r := range d.readers {
+		r.tracker.close()
+	}
+	landed := make(chan struct{})
+	go func() {
+		d.flyers.Wait()
+		close(landed)
+	}()
+	select {
+	case <-landed:
+	case <-ctx.Done():
+	}
+	d.abort()
+	<-landed // cancelled POSTs return at once
+	d.loops.Wait()
+	errs := []error{d.parker.flush(context.WithoutCancel(ctx))}
+	for _, r := range d.readers {
+		r.frames.Close()
+		errs = append(errs, r.tracker.save(context.WithoutCancel(ctx)))
+	}
+	return errors.Join(errs...)
+}
+
+// Admit refuses publishers while more than MaxUnread accepted changes wait to be read.
+func (d *Dispatcher) Admit() error {
+	if d.unread.Load() < d.opts.Limits.MaxUnread {
+		return nil
+	}
+	return &heliograph.Error{
+		Kind: heliograph.Limited, Rule: "publish.behind", RetryAfter: 2 * time.Second,
+		Message: "delivery is behind; try again later",
+	}
+}
+
+// Appended counts changes that were accepted and will have to be read.
+func (d *Dispatcher) Appended(_ int, _ uint64, changes int) { d.unread.Add(int64(changes)) }
+
+func (d *Dispatcher) isStopping() bool { return d.accepting.Err() != nil }
+
+func (d *Dispatcher) now() time.Time { return d.opts.Clock.Now() }

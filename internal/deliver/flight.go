@@ -1,0 +1,191 @@
+package deliver
+
+import (
+	"time"
+
+	"heliograph.dev"
+	"heliograph.dev/internal/match"
+)
+
+// fly carries one load after another to a live lane's endpoint, until nothing is ready or the lane is parked.
+func (l *lane) fly() {
+	var (
+		carried load
+		note    posting
+	)
+	l.mu.Lock()
+	for l.takeLocked(&carried) {
+		l.launchLocked() // what did not fit may fly beside this
+		l.mu.Unlock()
+		failed, attempt := l.send(carried.items, 0, &note)
+		l.mu.Lock()
+		if len(failed) > 0 {
+			l.failedLocked(attempt)
+		} else if l.limit < l.d.opts.Limits.LaneFlights {
+			l.limit++
+		}
+		l.landedLocked(&carried, failed)
+	}
+	l.flights--
+	l.scheduleLocked()
+	l.mu.Unlock()
+}
+
+// failedLocked parks the lane until the schedule, or the receiver's Retry-After, allows another attempt. A
+// second flight that fails beside the first says nothing new.
+func (l *lane) failedLocked(attempt *heliograph.Attempt) {
+	if l.parked {
+		return
+	}
+	at := l.d.opts.Retry.Next(l.d.now(), 1, attempt, l.d.opts.Dice())
+	l.parkLocked(heliograph.ParkedIll, at, 1)
+}
+
+// posting is what a flight uses again for every POST.
+type posting struct {
+	body  []byte
+	items []pending
+	told  []Notification
+	tls   match.TLS
+}
+
+func (p *posting) reset() {
+	p.body, p.items, p.told, p.tls = p.body[:0], p.items[:0], p.told[:0], 0
+}
+
+func (p *posting) add(item *pending, target *match.Target) {
+	if len(p.items) > 0 {
+		p.body = append(p.body, ',')
+	}
+	p.body = appendItem(p.body, item, target)
+	if target != nil {
+		p.tls = max(p.tls, target.LatestTLS)
+	}
+	p.items = append(p.items, *item)
+	p.told = append(p.told, item.notification())
+}
+
+// send posts items, less those that have nobody to go to any more, which it settles. It returns the items to
+// try again, none when the receiver has them all.
+func (l *lane) send(items []pending, failures int, p *posting) ([]pending, *heliograph.Attempt) {
+	d := l.d
+	p.reset()
+	p.body = append(p.body, `{"value":[`...)
+	for i := range items {
+		target, why := l.address(&items[i])
+		if why != "" {
+			l.settleAway(&items[i], target, why)
+			continue
+		}
+		p.add(&items[i], target)
+	}
+	if len(p.items) == 0 {
+		return nil, nil
+	}
+	p.body = append(p.body, `]}`...)
+	attempt := l.post(p, d.opts.Retry.TimeoutFor(failures))
+	d.opts.Observer.Attempted(&attempt, p.told)
+	if attempt.OK() {
+		settleAll(p.items)
+		return nil, &attempt
+	}
+	for i := range p.items {
+		p.items[i].attempts++
+		if p.items[i].since == 0 {
+			p.items[i].since = attempt.Started.UnixNano()
+		}
+	}
+	return p.items, &attempt
+}
+
+// ready is a receiver together with the TLS version that it was prepared for.
+type ready struct {
+	Receiver
+	tls match.TLS
+}
+
+func (l *lane) post(p *posting, timeout time.Duration) heliograph.Attempt {
+	r := l.receiver.Load()
+	if r == nil || r.tls != p.tls {
+		prepared, err := l.d.opts.Prepare(l.endpoint, p.tls)
+		if err != nil {
+			return heliograph.Attempt{Endpoint: l.endpoint, Started: l.d.now(), Reason: heliograph.AddressRefused, Detail: err.Error()}
+		}
+		r = &ready{prepared, p.tls}
+		l.receiver.Store(r)
+	}
+	return r.Post(l.d.ctx, p.body, p.traceparent(), timeout)
+}
+
+// address finds whom an item goes to now: the subscription may have ended or moved since it was matched.
+func (l *lane) address(p *pending) (*match.Target, heliograph.Reason) {
+	d := l.d
+	if d.opts.Retry.Over(d.now(), p.firstDue()) {
+		return nil, heliograph.GivenUpWindow
+	}
+	if p.change().Notice != nil { // a notice carries its own address
+		return nil, ""
+	}
+	target := d.opts.Index.Get(p.sub)
+	switch {
+	case target == nil:
+		return nil, heliograph.GivenUpRemoved
+	case !d.now().Before(time.Unix(0, target.Expires)):
+		return nil, heliograph.GivenUpExpired
+	case target.URL != l.endpoint && p.frame.tracker != nil: // a drain sees to it before
+		return target, reasonMoved
+	}
+	return target, ""
+}
+
+// reasonMoved says that the subscription's notificationUrl has changed since.
+const reasonMoved heliograph.Reason = "moved"
+
+// settleAway ends the wait of an item that does not go to the lane's endpoint: given up, or queued where it
+// goes now.
+func (l *lane) settleAway(p *pending, target *match.Target, why heliograph.Reason) {
+	if why == reasonMoved {
+		l.d.queue(target.URL, *p)
+		return
+	}
+	l.d.opts.Observer.GivenUp(p.notification(), why)
+	p.frame.settle(1)
+}
+
+func settleAll(items []pending) {
+	for i := 0; i < len(items); {
+		n := i + 1
+		for n < len(items) && items[n].frame == items[i].frame {
+			n++
+		}
+		items[i].frame.settle(n - i)
+		i = n
+	}
+}
+
+// traceparent is the trace context of a POST that carries a single notification: many have many.
+func (p *posting) traceparent() string {
+	if len(p.items) != 1 {
+		return ""
+	}
+	return p.items[0].change().Traceparent
+}
+
+func (p *pending) firstDue() (t time.Time) {
+	if p.since != 0 {
+		t = time.Unix(0, p.since)
+	}
+	return t
+}
+
+func (p *pending) notification() Notification {
+	c := p.change()
+	n := Notification{
+		ID: NotificationID(p.sub, c.ID), Subscription: p.sub, Change: c.ID, Tenant: c.Tenant,
+		Attempts: p.attempts, Accepted: c.Accepted,
+	}
+	if c.Notice != nil {
+		n.Lifecycle = c.Notice.Event
+	}
+	return n
+}

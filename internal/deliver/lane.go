@@ -1,0 +1,303 @@
+package deliver
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"heliograph.dev"
+	"heliograph.dev/internal/catalog"
+)
+
+// pending is one notification that waits in memory.
+type pending struct {
+	frame *frame
+	index uint32
+	// attempts is how many failed so far; since, in Unix nanoseconds, when the first of them was due, or 0.
+	attempts uint32
+	since    int64
+	sub      heliograph.SubscriptionID
+	// told is the change type that the notification says, instance how it names what changed; both are zero
+	// for a notice.
+	told     heliograph.ChangeType
+	instance catalog.Instance
+}
+
+func (p *pending) change() *heliograph.Change { return &p.frame.Changes[p.index] }
+
+func (p *pending) position() heliograph.Position {
+	return heliograph.Position{Sequence: p.frame.Sequence, Index: p.index}
+}
+
+// queue holds what one subscription has pending at one endpoint.
+type queue struct {
+	sub   heliograph.SubscriptionID
+	items []pending
+	busy  bool // a POST with notifications of this subscription is in flight
+}
+
+// lane is one endpoint's way: live, or parked.
+//
+// Live: notifications wait in memory, in queues by subscription. Queues that have no POST in flight stand in
+// ready, first come first served; a flight takes from the front. So one subscription's notifications leave
+// in order, while those of many subscriptions share POSTs and fill several at a time.
+//
+// Parked: what waited goes to waiting, and from there the parker writes it to the backlog; what comes joins
+// its end. A drain reads the backlog from its start once resumeAt has come, and when it finds nothing more,
+// makes the lane live again.
+type lane struct {
+	d        *Dispatcher
+	endpoint heliograph.Endpoint
+	receiver atomic.Pointer[ready]
+
+	mu      sync.Mutex
+	dead    bool // swept: nobody may queue here any more
+	queues  map[heliograph.SubscriptionID]*queue
+	ready   []*queue
+	pending int // in queues
+	flights int
+	limit   int // of flights: grows while answers come, falls to one when they do not
+
+	parked   bool
+	waiting  []pending // to be written to the backlog, in order
+	draining bool      // a drain runs, or waits for resumeAt
+	failures int       // in a row
+	resumeAt time.Time
+	idle     bool // nothing happened since the last sweep
+
+	// writing is held while part of waiting is written to the backlog, and taken before mu.
+	writing sync.Mutex
+	// What a drain that failed had done already: refs of the message drained that need no more work.
+	drained     uint64
+	drainedRefs int
+}
+
+// maxRefs bounds the references in one message of the backlog.
+const maxRefs = 1024
+
+// enqueue takes one notification. It answers false when the lane was swept: the caller finds the new one.
+func (l *lane) enqueue(p pending) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dead {
+		return false
+	}
+	l.idle = false
+	q := l.queues[p.sub]
+	switch {
+	case !l.parked:
+		l.pushLocked(q, p)
+		if l.pending > l.d.opts.Limits.LanePending {
+			l.parkLocked(heliograph.ParkedBehind, l.d.now(), 0)
+			return true
+		}
+		l.launchLocked()
+	case q != nil: // one of its POSTs is in flight still: what follows goes the way that one decides
+		q.items = append(q.items, p)
+		l.pending++
+	default:
+		l.waitLocked(p)
+	}
+	return true
+}
+
+func (l *lane) pushLocked(q *queue, p pending) {
+	if q == nil {
+		q = &queue{sub: p.sub}
+		l.queues[p.sub] = q
+	}
+	if len(q.items) == 0 && !q.busy {
+		l.ready = append(l.ready, q)
+	}
+	q.items = append(q.items, p)
+	l.pending++
+}
+
+// launchLocked begins another flight if one is allowed and has something to carry.
+func (l *lane) launchLocked() {
+	if l.parked || len(l.ready) == 0 || l.flights >= l.limit || l.d.isStopping() {
+		return
+	}
+	l.flights++
+	l.d.flyers.Go(l.fly)
+}
+
+// load is what one flight carries.
+type load struct {
+	items  []pending
+	queues []*queue
+}
+
+// takeLocked takes the next load from the front of ready, within the limits of one POST.
+func (l *lane) takeLocked(into *load) bool {
+	into.items, into.queues = into.items[:0], into.queues[:0]
+	if l.parked || l.d.isStopping() {
+		return false
+	}
+	limits, bytes, n := &l.d.opts.Limits, 0, 0
+	for n < len(l.ready) && len(into.items) < limits.BatchCount && bytes < limits.BatchBytes {
+		q := l.ready[n]
+		n++
+		took := 0
+		for took < len(q.items) && len(into.items) < limits.BatchCount && bytes < limits.BatchBytes {
+			bytes += q.items[took].estimate()
+			into.items = append(into.items, q.items[took])
+			took++
+		}
+		q.items = q.items[took:]
+		q.busy = true
+		l.pending -= took
+		into.queues = append(into.queues, q)
+	}
+	rest := copy(l.ready, l.ready[n:])
+	clear(l.ready[rest:])
+	l.ready = l.ready[:rest]
+	return len(into.items) > 0
+}
+
+// landedLocked takes back the queues of a flight. What failed, if anything, is parked before what came after it.
+func (l *lane) landedLocked(flown *load, failed []pending) {
+	for i := range failed {
+		l.waitLocked(failed[i])
+	}
+	for _, q := range flown.queues {
+		q.busy = false
+		switch {
+		case len(q.items) == 0:
+			delete(l.queues, q.sub)
+		case l.parked:
+			l.parkQueueLocked(q)
+		default:
+			l.ready = append(l.ready, q)
+		}
+	}
+}
+
+// parkLocked sends everything that waits in memory on its way to the backlog, and what comes from now on
+// behind it, until a drain that begins at resumeAt has caught up.
+func (l *lane) parkLocked(why heliograph.Reason, resumeAt time.Time, failures int) {
+	if !l.parked {
+		l.parked = true
+		for _, q := range l.ready {
+			l.parkQueueLocked(q)
+		}
+		clear(l.ready)
+		l.ready = l.ready[:0]
+		l.d.opts.Observer.Parked(l.endpoint, len(l.waiting), why)
+	}
+	l.failures = failures
+	l.resumeAt = resumeAt
+	if failures > 0 {
+		l.limit = 1
+	}
+	l.scheduleLocked()
+}
+
+// parkQueueLocked moves a queue that has nothing in flight to waiting.
+func (l *lane) parkQueueLocked(q *queue) {
+	for i := range q.items {
+		l.waitLocked(q.items[i])
+	}
+	l.pending -= len(q.items)
+	delete(l.queues, q.sub)
+}
+
+func (l *lane) waitLocked(p pending) {
+	if p.since == 0 { // its turn has come; that the endpoint is ill begins its window
+		p.since = l.d.now().UnixNano()
+	}
+	l.waiting = append(l.waiting, p)
+	l.d.parker.note(l)
+}
+
+// scheduleLocked sees to it that a drain begins at resumeAt, once nothing of the lane is in flight.
+func (l *lane) scheduleLocked() {
+	if !l.parked || l.draining || l.flights > 0 || l.d.isStopping() {
+		return
+	}
+	l.draining = true
+	wake := make(chan struct{})
+	stop := l.d.opts.Clock.At(l.resumeAt, func() { close(wake) })
+	l.d.flyers.Go(func() {
+		defer stop()
+		l.drain(wake)
+	})
+}
+
+// resume makes the lane live again, if what still waits to be written fits into memory: the backlog is empty,
+// so the order stays.
+func (l *lane) resume() bool {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.waiting) > l.d.opts.Limits.LanePending/2 {
+		return false
+	}
+	l.parked, l.draining = false, false
+	l.failures = 0
+	back := l.waiting
+	l.waiting = nil
+	for i := range back {
+		l.pushLocked(l.queues[back[i].sub], back[i])
+	}
+	l.launchLocked()
+	return true
+}
+
+// lanes finds an endpoint's lane.
+type lanes struct {
+	mu    sync.RWMutex
+	byURL map[heliograph.Endpoint]*lane
+}
+
+func (d *Dispatcher) lane(endpoint heliograph.Endpoint) *lane {
+	d.lanes.mu.RLock()
+	l := d.lanes.byURL[endpoint]
+	d.lanes.mu.RUnlock()
+	if l != nil {
+		return l
+	}
+	d.lanes.mu.Lock()
+	defer d.lanes.mu.Unlock()
+	if l = d.lanes.byURL[endpoint]; l == nil {
+		l = &lane{d: d, endpoint: endpoint, queues: map[heliograph.SubscriptionID]*queue{}, limit: 1}
+		d.lanes.byURL[endpoint] = l
+	}
+	return l
+}
+
+// queue puts a notification into its endpoint's lane.
+func (d *Dispatcher) queue(endpoint heliograph.Endpoint, p pending) {
+	for !d.lane(endpoint).enqueue(p) {
+	}
+}
+
+// sweepLoop forgets lanes that have been idle from one sweep to the next: an endpoint nobody writes to costs
+// no memory.
+func (d *Dispatcher) sweepLoop() {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-d.ctx.Done():
+			return
+		case <-tick.C:
+			d.sweep()
+		}
+	}
+}
+
+func (d *Dispatcher) sweep() {
+	d.lanes.mu.Lock()
+	defer d.lanes.mu.Unlock()
+	for endpoint, l := range d.lanes.byURL {
+		l.mu.Lock()
+		if l.idle && !l.parked && l.flights == 0 && len(l.queues) == 0 {
+			l.dead = true
+			delete(d.lanes.byURL, endpoint)
+		}
+		l.idle = true
+		l.mu.Unlock()
+	}
+}

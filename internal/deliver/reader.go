@@ -1,0 +1,75 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"heliograph.dev"
+	"heliograph.dev/internal/clock"
+	"heliograph.dev/internal/match"
+)
+
+// reader reads one partition's frames in the order of the log and queues what subscriptions want of them.
+type reader struct {
+	d         *Dispatcher
+	partition int
+	frames    Frames
+	tracker   *tracker
+}
+
+func (r *reader) run() {
+	for r.tracker.waitForRoom() {
+		f, err := r.frames.Next(r.d.accepting)
+		switch {
+		case err == nil:
+			r.dispatch(f)
+		case r.d.isStopping():
+			return
+		default:
+			r.trouble(r.d.accepting, err)
+		}
+	}
+}
+
+// trouble passes a frame that cannot be read, and waits a little when it is the engine that cannot be.
+func (r *reader) trouble(ctx context.Context, err error) {
+	var lost Unreadable
+	if errors.As(err, &lost) {
+		r.d.opts.Logger.LogAttrs(ctx, slog.LevelError, "frame of the change log is unreadable",
+			slog.Int("partition", r.partition), slog.Uint64("sequence", lost.FrameSequence()), slog.Any("error", err))
+		r.d.opts.Observer.GivenUp(Notification{}, heliograph.GivenUpLost)
+		r.tracker.skip(lost.FrameSequence())
+		return
+	}
+	r.d.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "change log not read",
+		slog.Int("partition", r.partition), slog.Any("error", err))
+	_ = clock.Sleep(ctx, clock.System(), retryEngine)
+}
+
+// dispatch matches each change of a frame and queues its notifications.
+func (r *reader) dispatch(f heliograph.Frame) {
+	r.d.unread.Add(-int64(len(f.Changes)))
+	work := r.tracker.begin(f)
+	now := r.d.now()
+	for i := range work.Changes {
+		r.match(work, uint32(i), now) //nolint:gosec // a frame under 1 MB has far fewer changes than 2³²
+	}
+	work.settle(1)
+}
+
+func (r *reader) match(work *frame, index uint32, now time.Time) {
+	change := &work.Changes[index]
+	if n := change.Notice; n != nil {
+		work.left.Add(1)
+		r.d.queue(heliograph.Endpoint(n.URL), pending{frame: work, index: index, sub: n.Subscription})
+		return
+	}
+	r.d.opts.Index.Find(change, now, func(hit *match.Hit) {
+		work.left.Add(1)
+		r.d.queue(hit.Target.URL, pending{
+			frame: work, index: index, sub: hit.Target.ID, told: hit.Type, instance: hit.Instance,
+		})
+	})
+}
