@@ -81,8 +81,8 @@ func newAuthority(now time.Time) (certPEM, keyPEM []byte, err error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial,
-		// The serial number tells one authority from the next in a list of trusted ones.
-		Subject:               pkix.Name{Organization: []string{"Heliograph"}, CommonName: fmt.Sprintf("Heliograph local CA %.8x", serial)},
+		// The number tells one authority from the next in a list of trusted ones.
+		Subject:               pkix.Name{Organization: []string{"Heliograph"}, CommonName: fmt.Sprintf("Heliograph local CA %x", serial.Bytes()[:4])},
 		NotBefore:             now.Add(-skew),
 		NotAfter:              now.Add(authorityLife),
 		KeyUsage:              x509.KeyUsageCertSign,
