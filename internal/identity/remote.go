@@ -74,7 +74,7 @@ func (r *remoteKeys) current() *keySet { return r.set.Load() }
 
 // keys returns a set in which kid may be looked up, and waits for a fetch only when there is none at hand.
 func (r *remoteKeys) keys(ctx context.Context, kid string, tried *keySet) (*keySet, error) {
-	set, under, err := r.plan(kid, tried)
+	set, under, err := r.plan(kid, tried) //nolint:contextcheck // a fetch has its own context, see begin
 	if under == nil {
 		return set, err
 	}

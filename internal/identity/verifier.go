@@ -136,7 +136,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*heliograph.Caller
 
 // Ready returns nil once the keys of every issuer are at hand, fetching those that are not. The error names the
 // issuers that could not be reached, and may be shown to an operator.
-func (v *Verifier) Ready(ctx context.Context) error { return v.trust.ready(ctx) }
+func (v *Verifier) Ready(ctx context.Context) error { return v.ready(ctx) }
 
 // Stats returns the counts so far.
 func (v *Verifier) Stats() Stats {
@@ -149,4 +149,4 @@ func (v *Verifier) Stats() Stats {
 }
 
 // Close ends fetches that are under way and waits for them. Remembered tokens and keys keep serving.
-func (v *Verifier) Close() { v.trust.close() }
+func (v *Verifier) Close() { v.close() }

@@ -1,17 +1,51 @@
-// Package devissuer is an identity provider for development, in Entra's shape.
+// Package devissuer is an identity provider for development in the shape of Microsoft Entra: it hands a token to
+// whoever asks, so that a client's own sign-in code runs unchanged against it. It is never part of a production
+// server.
+//
+// Below /{tenant}/ it answers, in any case of letters:
+//
+//	POST oauth2/v2.0/token                       client_credentials, password, refresh_token
+//	POST oauth2/token                            the same in the v1 form (resource= instead of scope=)
+//	GET  v2.0/.well-known/openid-configuration   and .well-known/openid-configuration (v1)
+//	GET  discovery/v2.0/keys                     and discovery/keys (v1)
+//	GET  discovery/instance, userrealm/{user}    what MSAL asks before it signs in
+//
+// {tenant} is a GUID, a domain name (which stands for a GUID that follows from it), common or organizations (the
+// default tenant), or consumers (the tenant of personal accounts). The issuer of a token is the address that the
+// client used: its scheme, host and port, whichever the server answers on.
+//
+// Unless applications or users are configured, any client id enters with any secret and any user name with any
+// password; their object ids follow from tenant and name, so that they are the same after every restart. An
+// application's token carries every application permission, a user's every delegated one, or those asked for.
+//
+// Tokens are signed with RS256. The first key is made in the background when no file has one: only the first token
+// waits for it. With a key file, tokens stay valid across restarts. The file is PEM: for each key, newest first, a
+// PRIVATE KEY (PKCS #8) and its CERTIFICATE, then the key that seals refresh tokens.
+//
+// Tokens are stateless: nothing is kept per token or per user. All methods may be called concurrently.
 package devissuer
 
 import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"heliograph.dev"
+)
+
+// Audience is what tokens are for when the client does not say: Graph (contract 8.1).
+const Audience = "https://graph.microsoft.com"
+
+// graphID is Graph's name as an application (contract 8.1).
+const graphID = "00000003-0000-0000-c000-000000000000"
+
+const (
+	defaultTokenLifetime   = time.Hour
+	defaultRefreshLifetime = 90 * 24 * time.Hour
 )
 
 // Options says what the issuer knows. The zero value but for Now is useful: everybody may enter.
@@ -28,81 +62,64 @@ type Options struct {
 	DelegatedPermissions   []string
 	// TrustedProxies may say by X-Forwarded-Proto and X-Forwarded-Host what the client asked for.
 	TrustedProxies []netip.Prefix
-	// KeyFile keeps the signing keys across restarts. Empty: in memory only.
+	// KeyFile keeps the keys across restarts. Its folder must exist. Empty: in memory only.
 	KeyFile string
 	// TokenLifetime of access tokens. Zero: one hour.
 	TokenLifetime time.Duration
 	// Now tells the time. Required.
 	Now func() time.Time
-	// Logger hears of what no caller is told. Nil: nobody does.
+	// Logger hears of inner errors that a client is only told the existence of. Nil: nobody does.
 	Logger *slog.Logger
 }
 
-// Application is a client that is known.
-type Application struct {
-	ID     heliograph.AppID
-	Name   string
-	Secret heliograph.Secret
-	// Roles are its application permissions. Nil: all.
-	Roles []string
-}
-
-// User is a person who is known.
-type User struct {
-	Tenant   heliograph.TenantID // empty: the default tenant
-	UPN      string
-	Object   heliograph.ObjectID // empty: follows from tenant and UPN
-	Name     string
-	Password heliograph.Secret // empty: any
-	// DirectoryRoles are template ids (contract 8.1).
-	DirectoryRoles []string
-}
-
-// MintRequest asks for a token without a grant.
-type MintRequest struct {
-	Base   string // scheme and host of the issuer in the token's iss (BaseOf a request)
-	Tenant string // GUID or domain; empty: the default tenant
-	App    string // empty: an application that is always the same
-	User   string // UPN or object id; empty: an application's token
-	// Scopes of a user's token and Roles of an application's. Nil: all.
-	Scopes, Roles  []string
-	DirectoryRoles []string
-	Audience       string // empty: Graph
-	// Lifetime is how long it holds. Zero: as the issuer's tokens do; below zero: it ended that long ago.
-	Lifetime time.Duration
-	V1       bool // Entra's older form
-}
-
 // Issuer issues tokens.
-type Issuer struct{}
+type Issuer struct {
+	directory
 
-// New returns an issuer whose first key is being made in the background.
-func New(Options) (*Issuer, error) { return &Issuer{}, nil }
-
-// Handles reports whether ServeHTTP answers for a path.
-func (i *Issuer) Handles(string) bool { return false }
-
-// ServeHTTP answers token, discovery and key requests.
-func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }
-
-// BaseOf returns the scheme and host under which r's client knows this server.
-func (i *Issuer) BaseOf(*http.Request) string { return "" }
-
-// Mint makes a token and tells when it ends.
-func (i *Issuer) Mint(context.Context, MintRequest) (heliograph.Secret, time.Time, error) {
-	return heliograph.Secret{}, time.Time{}, errors.ErrUnsupported
+	keys     *keyring
+	proxies  []netip.Prefix
+	lifetime time.Duration
+	now      func() time.Time
+	logger   *slog.Logger
 }
 
-// Rotate makes a new signing key. Tokens signed with the one before stay valid.
-func (i *Issuer) Rotate(context.Context) error { return nil }
-
-// TenantOf returns the tenant that an iss of this issuer speaks for.
-func (i *Issuer) TenantOf(string) (heliograph.TenantID, bool) { return "", false }
-
-// PublicKeys returns the keys that tokens are signed with.
-func (i *Issuer) PublicKeys(context.Context) (*jose.JSONWebKeySet, error) {
-	return nil, errors.ErrUnsupported
+// New returns an issuer. When no key file has a key, one is being made in the background.
+func New(o Options) (*Issuer, error) {
+	if o.Now == nil {
+		return nil, errors.New("devissuer: Now is required")
+	}
+	known, err := newDirectory(o)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := openKeyring(o.KeyFile, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	i := &Issuer{
+		directory: known, keys: keys, proxies: o.TrustedProxies, lifetime: o.TokenLifetime, now: o.Now, logger: o.Logger,
+	}
+	if i.lifetime <= 0 {
+		i.lifetime = defaultTokenLifetime
+	}
+	if i.logger == nil {
+		i.logger = slog.New(slog.DiscardHandler)
+	}
+	return i, nil
 }
 
-// Close waits for what runs in the background.
-func (i *Issuer) Close() {}
+// PublicKeys returns the keys that tokens are signed with, newest first, waiting for the first one to be made. The
+// set is never changed: after a rotation there is another.
+func (i *Issuer) PublicKeys(ctx context.Context) (*jose.JSONWebKeySet, error) {
+	ring, err := i.keys.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ring.public, nil
+}
+
+// Rotate makes a new signing key. The two before it stay published, so that tokens signed with them stay valid.
+func (i *Issuer) Rotate(ctx context.Context) error { return i.keys.rotate(ctx) }
+
+// Close waits for a key that is still being made.
+func (i *Issuer) Close() { i.keys.wg.Wait() }

@@ -1,0 +1,240 @@
+package devissuer
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"math/big"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// place is what an address says by itself.
+type place struct {
+	tenant string // as in the path
+	base   string
+	v1     bool
+	rest   string // of the path
+}
+
+type endpoint func(w http.ResponseWriter, r *http.Request, at place)
+
+// route returns what answers at a path, or nil.
+func (i *Issuer) route(path string) (endpoint, place) {
+	tenant, rest, _ := strings.Cut(strings.Trim(path, "/"), "/")
+	at := place{tenant: tenant, rest: rest}
+	switch strings.ToLower(rest) {
+	case "oauth2/v2.0/token":
+		return i.token, at
+	case "oauth2/token":
+		at.v1 = true
+		return i.token, at
+	case "v2.0/.well-known/openid-configuration":
+		return i.discovery, at
+	case ".well-known/openid-configuration":
+		at.v1 = true
+		return i.discovery, at
+	case "discovery/v2.0/keys":
+		return i.publicKeys, at
+	case "discovery/keys":
+		at.v1 = true
+		return i.publicKeys, at
+	case "discovery/instance":
+		return i.instance, at
+	case "oauth2/v2.0/authorize", "oauth2/authorize", "oauth2/v2.0/devicecode", "oauth2/devicecode":
+		return i.interactive, at
+	}
+	if kind, user, _ := strings.Cut(rest, "/"); strings.EqualFold(kind, "userrealm") && strings.EqualFold(tenant, "common") && user != "" {
+		return i.userRealm, at
+	}
+	return nil, at
+}
+
+// Handles reports whether ServeHTTP has an answer for a path. It is for servers that have other paths too.
+func (i *Issuer) Handles(path string) bool {
+	answer, _ := i.route(path)
+	return answer != nil
+}
+
+// ServeHTTP answers token, discovery and key requests.
+func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer, at := i.route(r.URL.Path)
+	if answer == nil {
+		http.NotFound(w, r)
+		return
+	}
+	at.base = i.BaseOf(r)
+	answer(w, r, at)
+}
+
+// discoveryDocument is what clients read before anything else. It names only what answers here.
+type discoveryDocument struct {
+	TokenEndpoint         string   `json:"token_endpoint"`
+	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
+	KeysAddress           string   `json:"jwks_uri"`
+	ResponseModes         []string `json:"response_modes_supported"`
+	SubjectTypes          []string `json:"subject_types_supported"`
+	SigningAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
+	ResponseTypes         []string `json:"response_types_supported"`
+	GrantTypes            []string `json:"grant_types_supported"`
+	Scopes                []string `json:"scopes_supported"`
+	Issuer                string   `json:"issuer"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
+	DeviceEndpoint        string   `json:"device_authorization_endpoint"`
+	Claims                []string `json:"claims_supported"`
+	TenantRegion          *string  `json:"tenant_region_scope"`
+	CloudInstance         string   `json:"cloud_instance_name"`
+	GraphHost             string   `json:"msgraph_host"`
+}
+
+func (i *Issuer) discovery(w http.ResponseWriter, r *http.Request, at place) {
+	issuer, err := i.issuerAt(at)
+	if err != nil {
+		writeFault(w, r, i.now(), unknownTenant(at.tenant))
+		return
+	}
+	version := "/v2.0"
+	if at.v1 {
+		version = ""
+	}
+	oauth := at.base + "/" + url.PathEscape(at.tenant) + "/oauth2" + version
+	writePublic(w, r, &discoveryDocument{
+		TokenEndpoint:         oauth + "/token",
+		TokenAuthMethods:      []string{"client_secret_post", "client_secret_basic", "private_key_jwt"},
+		KeysAddress:           at.base + "/" + url.PathEscape(at.tenant) + "/discovery" + version + "/keys",
+		ResponseModes:         []string{"query", "fragment", "form_post"},
+		SubjectTypes:          []string{"pairwise"},
+		SigningAlgorithms:     []string{"RS256"},
+		ResponseTypes:         []string{"code", "id_token", "code id_token", "token"},
+		GrantTypes:            []string{grantClient, grantPassword, grantRefresh},
+		Scopes:                []string{"openid", "profile", "email", "offline_access"},
+		Issuer:                issuer,
+		AuthorizationEndpoint: oauth + "/authorize",
+		DeviceEndpoint:        oauth + "/devicecode",
+		Claims: []string{
+			"sub", "iss", "aud", "exp", "iat", "nbf", "name", "oid", "preferred_username", "tid", "upn", "ver", "scp", "roles", "wids",
+		},
+		CloudInstance: "microsoftonline.com",
+		GraphHost:     "graph.microsoft.com",
+	})
+}
+
+// issuerAt returns the issuer of a place: of its tenant, or the template for the names that stand for any.
+func (i *Issuer) issuerAt(at place) (string, error) {
+	tenant, anyTenant, err := i.resolveTenant(at.tenant)
+	if err != nil {
+		return "", err
+	}
+	if anyTenant {
+		return issuerURL(at.base, template, at.v1), nil
+	}
+	return issuerURL(at.base, string(tenant), at.v1), nil
+}
+
+// publicKey is a JWK as Entra publishes it: with the certificate and with the issuer that it signs for.
+type publicKey struct {
+	Type         string   `json:"kty"`
+	Use          string   `json:"use"`
+	ID           string   `json:"kid"`
+	Thumbprint   string   `json:"x5t"`
+	Modulus      string   `json:"n"`
+	Exponent     string   `json:"e"`
+	Certificates []string `json:"x5c"`
+	Cloud        string   `json:"cloud_instance_name"`
+	Issuer       string   `json:"issuer"`
+}
+
+func (i *Issuer) publicKeys(w http.ResponseWriter, r *http.Request, at place) {
+	issuer, err := i.issuerAt(at)
+	if err != nil {
+		writeFault(w, r, i.now(), unknownTenant(at.tenant))
+		return
+	}
+	ring, err := i.keys.get(r.Context())
+	if err != nil {
+		i.writeInternal(w, r, err)
+		return
+	}
+	answer := struct {
+		Keys []publicKey `json:"keys"`
+	}{}
+	for _, p := range ring.pairs {
+		answer.Keys = append(answer.Keys, publicKey{
+			Type: "RSA", Use: "sig", ID: p.id(), Thumbprint: p.id(),
+			Modulus:      base64.RawURLEncoding.EncodeToString(p.key.N.Bytes()),
+			Exponent:     base64.RawURLEncoding.EncodeToString(big.NewInt(int64(p.key.E)).Bytes()),
+			Certificates: []string{base64.StdEncoding.EncodeToString(p.cert.Raw)},
+			Cloud:        "microsoftonline.com",
+			Issuer:       issuer,
+		})
+	}
+	writePublic(w, r, &answer)
+}
+
+// instanceMetadata says which host names are one cloud.
+type instanceMetadata struct {
+	PreferredNetwork string   `json:"preferred_network"`
+	PreferredCache   string   `json:"preferred_cache"`
+	Aliases          []string `json:"aliases"`
+}
+
+func (i *Issuer) instance(w http.ResponseWriter, r *http.Request, at place) {
+	tenant := at.tenant
+	if asked, err := url.Parse(r.URL.Query().Get("authorization_endpoint")); err == nil {
+		if t, _, _ := strings.Cut(strings.TrimPrefix(asked.Path, "/"), "/"); t != "" {
+			tenant = t
+		}
+	}
+	_, host, _ := strings.Cut(at.base, "://")
+	cloud := instanceMetadata{PreferredNetwork: host, PreferredCache: host, Aliases: []string{host}}
+	for _, name := range microsoftHosts() {
+		if name == host {
+			cloud = instanceMetadata{PreferredNetwork: "login.microsoftonline.com", PreferredCache: "login.windows.net", Aliases: microsoftHosts()}
+		}
+	}
+	writePublic(w, r, map[string]any{
+		"tenant_discovery_endpoint": at.base + "/" + url.PathEscape(tenant) + "/v2.0/.well-known/openid-configuration",
+		"api-version":               "1.1",
+		"metadata":                  []instanceMetadata{cloud},
+	})
+}
+
+// userRealm tells MSAL that a user's password is checked here and not by a federated server.
+func (i *Issuer) userRealm(w http.ResponseWriter, r *http.Request, at place) {
+	_, user, _ := strings.Cut(at.rest, "/")
+	_, domain, _ := strings.Cut(user, "@")
+	writePublic(w, r, map[string]string{
+		"ver": "1.0", "account_type": "Managed", "domain_name": domain,
+		"cloud_instance_name": "microsoftonline.com", "cloud_audience_urn": "urn:federation:MicrosoftOnline",
+	})
+}
+
+func (i *Issuer) interactive(w http.ResponseWriter, r *http.Request, _ place) {
+	writeFault(w, r, i.now(), &fault{
+		http.StatusBadRequest, "unsupported_response_type", 70005,
+		"The development issuer has no interactive sign-in. Use the client_credentials or the password grant.",
+	})
+}
+
+// writePublic writes what anybody may read, also scripts of other origins.
+func writePublic(w http.ResponseWriter, r *http.Request, v any) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	writeJSON(w, http.StatusOK, v)
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil { // unreachable: what is written here are our own types
+		http.Error(w, "cannot encode the answer", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client may be gone: nobody is left to tell
+}
