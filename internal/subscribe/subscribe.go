@@ -1,132 +1,104 @@
-// Package subscribe is the way of a subscription: the rules of create, get, list, update, delete and
-// reauthorize, the handshake with the receiver, the stored form, and the registry of all subscriptions.
+// Package subscribe is the way of a subscription: what a client may ask for, the proof that an endpoint is
+// its own, what is kept, and when that ends.
+//
+// # The way
+//
+// Create judges a request by createRules, a list in the order of contract 3.1.4 in which every rule is a pure
+// function; looks for a twin; has every endpoint echo a token (prove.go); and commits the subscription
+// together with its uniqueness record, all or nothing, so that of many equal requests at once exactly one
+// wins. Update does the same with updateRules and compare-and-set. An answer is given only when this node's
+// index has the change: a client that publishes after its 201 is heard.
+//
+// # What is kept
+//
+// Two records of the subscription's tenant, written and removed together:
+//
+//	sub.<id>     the subscription (codec.go)
+//	uniq.<hash>  the id of the subscription that holds this application, creator, change types and resource
+//
+// The records are the truth. The Registry is their image in memory, fed by the engine's watch: by id, by
+// application and by user for lists, by expiry. Get, Update and Delete read the records themselves.
+//
+// # Who sees what
+//
+// An application's token sees the application's subscriptions in its tenant, a user's token those that this
+// user made through this application; everything else is not found (contract 6.5 to 6.8, 7.15).
+//
+// Service, Registry and Handshakes are safe for concurrent use.
 package subscribe
 
 import (
 	"context"
+	"crypto/rand"
+	"time"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/catalog"
+	"heliograph.dev/internal/clock"
 )
 
-// CreateRequest is what a client asks for, as it wrote it. Empty means absent or null.
-type CreateRequest struct {
-	// RequestID is the id of the API request: the validation token names it (contract 4.3).
-	RequestID heliograph.GUID
-	// Beta says that the request came by /beta: some resources exist only there.
-	Beta bool
-
-	Resource                  string
-	ChangeType                string
-	NotificationURL           string
-	LifecycleNotificationURL  string
-	ExpirationDateTime        string
-	ClientState               heliograph.Secret
-	IncludeResourceData       *bool
-	EncryptionCertificate     string
-	EncryptionCertificateID   string
-	LatestSupportedTLSVersion string
-	NotificationContentType   string
-	NotificationQueryOptions  string
-	NotificationURLAppID      string
-	// WebPush says that the request had one of the three Web Push properties (contract 1.17 to 1.19).
-	WebPush bool
-
-	// From the Prefer header (contract 9.1 to 9.3).
-	ImmutableIDs              bool
-	IncludeUnknownEnumMembers bool
-	IncludeSecurityWebhooks   bool
+// Store keeps records. Its errors are of the kinds NotFound and Conflict where they should be.
+type Store interface {
+	Get(ctx context.Context, tenant heliograph.TenantID, name string) (heliograph.Record, error)
+	// Commit makes all writes or none, and returns a revision that Index can wait for.
+	Commit(ctx context.Context, tenant heliograph.TenantID, writes []heliograph.Write) (uint64, error)
 }
 
-// UpdateRequest is a PATCH. A nil property was not sent.
-type UpdateRequest struct {
-	// RequestID is the id of the API request.
-	RequestID heliograph.GUID
-
-	ExpirationDateTime      *string
-	NotificationURL         *string
-	EncryptionCertificate   *string
-	EncryptionCertificateID *string
+// Index is what changes are matched against on this node, the Registry included.
+type Index interface {
+	// Wait returns once everything up to the tenant's revision has been applied.
+	Wait(ctx context.Context, tenant heliograph.TenantID, revision uint64) error
 }
 
-// ListRequest asks for one page.
-type ListRequest struct {
-	// SkipToken is List.Next of the page before, or empty for the first.
-	SkipToken string
+// Endpoints speaks with receivers.
+type Endpoints interface {
+	// CheckURL says why no call may go to a URL, as a *heliograph.Error whose message a caller may read.
+	CheckURL(raw string) error
+	// Exchange makes one call. How it failed, if it did, is in the exchange.
+	Exchange(ctx context.Context, call Call) Exchange
 }
 
-// List is one page of subscriptions, oldest first.
-type List struct {
-	Subscriptions []heliograph.Subscription
-	// Next asks for the next page; it is empty on the last.
-	Next string
+// Options say what a service works with. All but the last three are required.
+type Options struct {
+	Catalog   *catalog.Catalog
+	Store     Store
+	Index     Index
+	Registry  *Registry
+	Endpoints Endpoints
+	Clock     clock.Clock
+	// Strict takes only the permissions of the newest documentation (contract 3.2.2).
+	Strict bool
+	// HostileToken adds characters to the validation token that a receiver with a careless decoder does not
+	// give back.
+	HostileToken bool
+	// TokenKey seals the tokens of list pages. Nodes that serve one list share it; without one it is made
+	// anew at each start, and the tokens of before are refused.
+	TokenKey []byte
 }
-
-// Options say what the service works with.
-type Options struct{}
 
 // Service answers for subscriptions.
-type Service struct{}
+type Service struct {
+	options Options
+	profile *catalog.Profile
+	book    *Handshakes
+}
 
 // New returns a service.
-func New(o Options) *Service { return &Service{} }
-
-// Create makes a subscription. A failed handshake is a *HandshakeError.
-func (s *Service) Create(ctx context.Context, caller *heliograph.Caller, r CreateRequest) (*heliograph.Subscription, error) {
-	return nil, nil
-}
-
-// Get returns a subscription that the caller may see.
-func (s *Service) Get(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) (*heliograph.Subscription, error) {
-	return nil, nil
-}
-
-// List returns a page of the subscriptions that the caller may see.
-func (s *Service) List(ctx context.Context, caller *heliograph.Caller, r ListRequest) (List, error) {
-	return List{}, nil
-}
-
-// Update renews a subscription or changes its URL or certificate, and reauthorizes it.
-func (s *Service) Update(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID, r UpdateRequest) (*heliograph.Subscription, error) {
-	return nil, nil
-}
-
-// Delete removes a subscription.
-func (s *Service) Delete(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) error {
-	return nil
-}
-
-// Reauthorize lets the caller's token stand behind the subscription from now on.
-func (s *Service) Reauthorize(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) error {
-	return nil
+func New(o Options) *Service {
+	if len(o.TokenKey) == 0 {
+		o.TokenKey = make([]byte, 32)
+		_, _ = rand.Read(o.TokenKey) // never fails: crypto/rand ends the program instead
+	}
+	return &Service{options: o, profile: o.Catalog.Profile(), book: newHandshakes()}
 }
 
 // Handshakes returns the book of the latest handshakes.
-func (s *Service) Handshakes() *Handshakes { return nil }
+func (s *Service) Handshakes() *Handshakes { return s.book }
 
-// Handshakes keeps the latest handshakes in memory, so that a caller can look at what was said.
-type Handshakes struct{}
+// now is the present to the tenth of a microsecond, which is what Graph's times have (contract 1.27).
+func (s *Service) now() time.Time { return tick(s.options.Clock.Now()) }
 
-// HandshakeError is a create or update that the endpoint's answer refused.
-type HandshakeError struct {
-	// Err is what the caller is told.
-	Err *heliograph.Error
-	// Exchange is the id under which the exchange stands in the book.
-	Exchange heliograph.GUID
-}
+func tick(t time.Time) time.Time { return t.UTC().Truncate(100 * time.Nanosecond) }
 
-// Error returns the message.
-func (e *HandshakeError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the error that the caller is told.
-func (e *HandshakeError) Unwrap() error { return e.Err }
-
-// Registry holds every subscription in memory, as the engine's watch tells of them.
-type Registry struct{}
-
-// Apply takes records as the watch gives them.
-func (r *Registry) Apply(records []heliograph.Record) {}
-
-// Lookup returns a subscription by its id.
-func (r *Registry) Lookup(id heliograph.SubscriptionID) (heliograph.Subscription, bool) {
-	return heliograph.Subscription{}, false
-}
+// notFound is the answer for what is not there and for what the caller may not see: they look the same.
+func (s *Service) notFound() error { return s.profile.Refuse("subscription.not_found", nil) }

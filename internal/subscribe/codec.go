@@ -1,0 +1,257 @@
+package subscribe
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"strings"
+	"time"
+
+	"heliograph.dev"
+)
+
+// A subscription's record is a version byte and then fields, each a tag byte, the length of its bytes (uvarint)
+// and the bytes. Empty fields are left out. A tag that this program does not know is skipped, so that a node
+// can read what a newer one wrote; a version that it does not know is an error. Times are nanoseconds since
+// 1970 in 8 bytes, little end first. Tenant and id are the record's own and not repeated in its value.
+//
+// This file is the only one that knows the form of a secret at rest.
+const codecVersion = 1
+
+// Tags are part of what is on disk: they are never renumbered and never used for something else.
+const (
+	tagApp byte = iota + 1
+	tagCreator
+	tagFlags
+	tagResource
+	tagPath
+	tagRow
+	tagChangeTypeText
+	tagNotificationURL
+	tagLifecycleURL
+	tagClientState
+	tagCreated
+	tagExpires
+	tagAuthorizedUntil
+	tagCertificate
+	tagCertificateID
+	tagTLSVersion
+	tagContentType
+	tagQueryOptions
+	tagURLAppID
+)
+
+// Bits of tagFlags.
+const (
+	flagDelegated uint64 = 1 << iota
+	flagRichSaid         // includeResourceData was sent …
+	flagRich             // … as true
+	flagImmutableIDs
+	flagUnknownEnumMembers
+	flagSecurityWebhooks
+)
+
+const recordPrefix = "sub."
+
+func recordName(id heliograph.SubscriptionID) string { return recordPrefix + id.String() }
+
+// encode returns the value of a subscription's record.
+func encode(s *heliograph.Subscription) []byte {
+	b := make([]byte, 1, 96+len(s.Resource)+len(s.Path)+len(s.NotificationURL)+len(s.LifecycleNotificationURL)+
+		len(s.EncryptionCertificate)+len(s.EncryptionCertificateID)+2*len(s.App)+256)
+	b[0] = codecVersion
+	b = appendText(b, tagApp, string(s.App))
+	b = appendText(b, tagCreator, string(s.Creator))
+	if flags := flagsOf(s); flags != 0 {
+		b = append(b, tagFlags, byte(uvarintLen(flags)))
+		b = binary.AppendUvarint(b, flags)
+	}
+	b = appendText(b, tagResource, s.Resource)
+	b = appendText(b, tagPath, s.Path)
+	b = appendText(b, tagRow, s.Row)
+	b = appendText(b, tagChangeTypeText, s.ChangeTypeText)
+	b = appendText(b, tagNotificationURL, s.NotificationURL)
+	b = appendText(b, tagLifecycleURL, s.LifecycleNotificationURL)
+	b = appendText(b, tagClientState, s.ClientState.Reveal())
+	b = appendTime(b, tagCreated, s.Created)
+	b = appendTime(b, tagExpires, s.Expires)
+	b = appendTime(b, tagAuthorizedUntil, s.AuthorizedUntil)
+	b = appendText(b, tagCertificate, s.EncryptionCertificate)
+	b = appendText(b, tagCertificateID, s.EncryptionCertificateID)
+	b = appendText(b, tagTLSVersion, s.LatestSupportedTLSVersion)
+	b = appendText(b, tagContentType, s.NotificationContentType)
+	b = appendText(b, tagQueryOptions, s.NotificationQueryOptions)
+	return appendText(b, tagURLAppID, s.NotificationURLAppID)
+}
+
+func appendText(b []byte, tag byte, text string) []byte {
+	if text == "" {
+		return b
+	}
+	b = binary.AppendUvarint(append(b, tag), uint64(len(text)))
+	return append(b, text...)
+}
+
+func appendTime(b []byte, tag byte, t time.Time) []byte {
+	if t.IsZero() {
+		return b
+	}
+	return binary.LittleEndian.AppendUint64(append(b, tag, 8), uint64(t.UnixNano())) //nolint:gosec // the bits are kept, the sign among them
+}
+
+func uvarintLen(v uint64) int { return max(1, (bits.Len64(v)+6)/7) }
+
+func flagsOf(s *heliograph.Subscription) uint64 {
+	var flags uint64
+	for _, f := range []struct {
+		set bool
+		bit uint64
+	}{
+		{s.Delegated, flagDelegated},
+		{s.IncludeResourceData != nil, flagRichSaid},
+		{s.IncludeResourceData != nil && *s.IncludeResourceData, flagRich},
+		{s.ImmutableIDs, flagImmutableIDs},
+		{s.IncludeUnknownEnumMembers, flagUnknownEnumMembers},
+		{s.IncludeSecurityWebhooks, flagSecurityWebhooks},
+	} {
+		if f.set {
+			flags |= f.bit
+		}
+	}
+	return flags
+}
+
+// decode returns the subscription of a record. Its texts share one copy of the value: keeping one of them keeps
+// them all.
+func decode(r *heliograph.Record) (heliograph.Subscription, error) {
+	id, ok := heliograph.ParseGUID(strings.TrimPrefix(r.Name, recordPrefix))
+	if !ok {
+		return heliograph.Subscription{}, fmt.Errorf("record %q names no subscription", r.Name)
+	}
+	s, err := decodeText(string(r.Value))
+	if err != nil {
+		return heliograph.Subscription{}, fmt.Errorf("record %q: %w", r.Name, err)
+	}
+	s.ID, s.Tenant = id, r.Tenant
+	return s, nil
+}
+
+// decodeText reads what encode wrote.
+func decodeText(value string) (heliograph.Subscription, error) {
+	var s heliograph.Subscription
+	if value == "" || value[0] != codecVersion {
+		return s, fmt.Errorf("not of version %d", codecVersion)
+	}
+	for rest := value[1:]; rest != ""; {
+		tag := rest[0]
+		length, n := uvarint(rest[1:])
+		if n <= 0 || length > uint64(len(rest)-1-n) {
+			return s, fmt.Errorf("cut off at byte %d", len(value)-len(rest))
+		}
+		field := rest[1+n : 1+n+int(length)] //nolint:gosec // below len(rest)
+		rest = rest[1+n+int(length):]        //nolint:gosec // below len(rest)
+		if err := setField(&s, tag, field); err != nil {
+			return s, err
+		}
+	}
+	s.ChangeType, _ = heliograph.ParseChangeType(s.ChangeTypeText)
+	return s, nil
+}
+
+func setField(s *heliograph.Subscription, tag byte, field string) error {
+	switch tag {
+	case tagFlags:
+		flags, n := uvarint(field)
+		if n != len(field) {
+			return fmt.Errorf("flags of %d bytes", len(field))
+		}
+		setFlags(s, flags)
+	case tagCreated:
+		return setTime(&s.Created, field)
+	case tagExpires:
+		return setTime(&s.Expires, field)
+	case tagAuthorizedUntil:
+		return setTime(&s.AuthorizedUntil, field)
+	case tagClientState:
+		s.ClientState = heliograph.NewSecret(field)
+	case tagApp:
+		s.App = heliograph.AppID(field)
+	case tagCreator:
+		s.Creator = heliograph.ObjectID(field)
+	default:
+		if text := textField(s, tag); text != nil {
+			*text = field
+		}
+	}
+	return nil
+}
+
+// textField returns where the text of a tag belongs, or nil for a tag that is not known.
+func textField(s *heliograph.Subscription, tag byte) *string {
+	switch tag {
+	case tagResource:
+		return &s.Resource
+	case tagPath:
+		return &s.Path
+	case tagRow:
+		return &s.Row
+	case tagChangeTypeText:
+		return &s.ChangeTypeText
+	case tagNotificationURL:
+		return &s.NotificationURL
+	case tagLifecycleURL:
+		return &s.LifecycleNotificationURL
+	case tagCertificate:
+		return &s.EncryptionCertificate
+	case tagCertificateID:
+		return &s.EncryptionCertificateID
+	case tagTLSVersion:
+		return &s.LatestSupportedTLSVersion
+	case tagContentType:
+		return &s.NotificationContentType
+	case tagQueryOptions:
+		return &s.NotificationQueryOptions
+	case tagURLAppID:
+		return &s.NotificationURLAppID
+	}
+	return nil
+}
+
+func setFlags(s *heliograph.Subscription, flags uint64) {
+	s.Delegated = flags&flagDelegated != 0
+	s.ImmutableIDs = flags&flagImmutableIDs != 0
+	s.IncludeUnknownEnumMembers = flags&flagUnknownEnumMembers != 0
+	s.IncludeSecurityWebhooks = flags&flagSecurityWebhooks != 0
+	if flags&flagRichSaid != 0 {
+		rich := flags&flagRich != 0
+		s.IncludeResourceData = &rich
+	}
+}
+
+func setTime(t *time.Time, field string) error {
+	if len(field) != 8 {
+		return fmt.Errorf("a time of %d bytes", len(field))
+	}
+	var nanos uint64
+	for i := range 8 {
+		nanos |= uint64(field[i]) << (8 * i)
+	}
+	*t = time.Unix(0, int64(nanos)).UTC() //nolint:gosec // the bits are kept, the sign among them
+	return nil
+}
+
+// uvarint is binary.Uvarint for a string.
+func uvarint(s string) (uint64, int) {
+	var v uint64
+	for i := range min(len(s), binary.MaxVarintLen64) {
+		c := s[i]
+		if c < 0x80 {
+			if i == binary.MaxVarintLen64-1 && c > 1 {
+				return 0, -1
+			}
+			return v | uint64(c)<<(7*i), i + 1
+		}
+		v |= uint64(c&0x7f) << (7 * i)
+	}
+	return 0, 0
+}

@@ -1,0 +1,193 @@
+package subscribe
+
+import (
+	"container/heap"
+	"context"
+	"time"
+
+	"heliograph.dev"
+)
+
+// expiryHeap has the subscription that expires next on top.
+type expiryHeap []*entry
+
+// Len returns the number of subscriptions that have an expiry ahead.
+func (h expiryHeap) Len() int { return len(h) }
+
+// Less reports whether the one expires before the other.
+func (h expiryHeap) Less(i, j int) bool { return h[i].expires < h[j].expires }
+
+// Swap keeps each entry's index right.
+func (h expiryHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].due, h[j].due = i, j
+}
+
+// Push adds an *entry.
+func (h *expiryHeap) Push(x any) {
+	if e, ok := x.(*entry); ok {
+		e.due = len(*h)
+		*h = append(*h, e)
+	}
+}
+
+// Pop takes the last one out.
+func (h *expiryHeap) Pop() any {
+	old := *h
+	e := old[len(old)-1]
+	old[len(old)-1] = nil
+	e.due = -1
+	*h = old[:len(old)-1]
+	return e
+}
+
+const (
+	expireAtOnce = 256 // how many expired subscriptions are removed in one round
+	expirePause  = time.Second
+)
+
+// Expire removes every subscription when its time comes, until ctx is done. It sleeps until the next expiry and
+// never scans. On several nodes it may run on all: who comes second finds nothing left to do.
+//
+// Nothing hangs on when exactly the records go: for every reader, a subscription whose time has come is gone.
+func (s *Service) Expire(ctx context.Context) error {
+	for {
+		due := s.options.Registry.takeDue(s.now(), expireAtOnce)
+		if len(due) == 0 {
+			if err := s.untilNextExpiry(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		if failed := s.removeExpired(ctx, due); len(failed) > 0 {
+			s.options.Registry.putBack(failed)
+			if err := pause(ctx, expirePause); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// untilNextExpiry waits until a subscription is due, or until another one will be due first.
+func (s *Service) untilNextExpiry(ctx context.Context) error {
+	var woken chan struct{} // stays nil, and silent, while nothing can expire
+	if at, ok := s.options.Registry.nextExpiry(); ok {
+		woken = make(chan struct{}, 1)
+		stop := s.options.Clock.At(at, func() { signal(woken) })
+		defer stop()
+	}
+	select {
+	case <-woken:
+	case <-s.options.Registry.soonest:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// pause waits in real time: what failed was not the clock.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// expired is a subscription as it was when its time came.
+type expired struct {
+	subscription heliograph.Subscription
+	revision     uint64
+}
+
+// removeExpired removes their records, tenant by tenant in one commit each, and returns those that it must try
+// again. A subscription that was renewed or removed meanwhile is none of them.
+func (s *Service) removeExpired(ctx context.Context, due []expired) (failed []expired) {
+	byTenant := make(map[heliograph.TenantID][]expired)
+	for _, e := range due {
+		byTenant[e.subscription.Tenant] = append(byTenant[e.subscription.Tenant], e)
+	}
+	for tenant, group := range byTenant {
+		err := s.commitRemoval(ctx, tenant, group)
+		if heliograph.KindOf(err) == heliograph.Conflict && len(group) > 1 {
+			for i := range group { // one of them changed: the others need not wait for it
+				if err := s.commitRemoval(ctx, tenant, group[i:i+1]); err != nil {
+					failed = append(failed, group[i])
+				}
+			}
+			continue
+		}
+		if err != nil {
+			failed = append(failed, group...)
+		}
+	}
+	return failed
+}
+
+func (s *Service) commitRemoval(ctx context.Context, tenant heliograph.TenantID, group []expired) error {
+	var writes []heliograph.Write
+	for i := range group {
+		more, err := s.removal(ctx, &group[i].subscription, group[i].revision)
+		if err != nil {
+			return err
+		}
+		writes = append(writes, more...)
+	}
+	_, err := s.options.Store.Commit(ctx, tenant, writes)
+	return err
+}
+
+// removal returns the writes that remove a subscription together with its uniqueness record, if that is its.
+func (s *Service) removal(ctx context.Context, sub *heliograph.Subscription, revision uint64) ([]heliograph.Write, error) {
+	writes := []heliograph.Write{{Name: recordName(sub.ID), Expect: revision}}
+	name := uniqueName(sub)
+	held, err := s.options.Store.Get(ctx, sub.Tenant, name)
+	switch {
+	case heliograph.KindOf(err) == heliograph.NotFound && err != nil:
+		return writes, nil
+	case err != nil:
+		return nil, err
+	case string(held.Value) == sub.ID.String():
+		writes = append(writes, heliograph.Write{Name: name, Expect: held.Revision})
+	}
+	return writes, nil
+}
+
+// nextExpiry returns when the next subscription is due.
+func (r *Registry) nextExpiry() (time.Time, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if len(r.expiry) == 0 {
+		return time.Time{}, false
+	}
+	return time.Unix(0, r.expiry[0].expires).UTC(), true
+}
+
+// takeDue takes up to limit subscriptions whose time has come out of the heap. They stay known until the
+// watch tells that they are gone.
+func (r *Registry) takeDue(now time.Time, limit int) []expired {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var due []expired
+	for len(due) < limit && len(r.expiry) > 0 && r.expiry[0].expires <= now.UnixNano() {
+		if e, ok := heap.Pop(&r.expiry).(*entry); ok {
+			due = append(due, expired{e.subscription(), e.revision})
+		}
+	}
+	return due
+}
+
+// putBack returns subscriptions that could not be removed, unless they have changed or gone since.
+func (r *Registry) putBack(failed []expired) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range failed {
+		e, ok := r.byID[failed[i].subscription.ID]
+		if ok && e.due < 0 && e.revision == failed[i].revision {
+			heap.Push(&r.expiry, e)
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package subscribe
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"slices"
+
+	"heliograph.dev"
+)
+
+// pageSize is how many subscriptions a page has. Graph's is not known (contract 22.1).
+const pageSize = 100
+
+// permissionReadAll lets a user's token list beyond its application (contract 6.7 to 6.9).
+const permissionReadAll = "Subscription.Read.All"
+
+// List returns a page of the subscriptions that the caller may see, oldest first. Pages stay right while
+// subscriptions come and go: one that is there throughout is on exactly one page.
+func (s *Service) List(_ context.Context, caller *heliograph.Caller, r ListRequest) (List, error) {
+	in := scopeOf(caller)
+	var after place
+	if r.SkipToken != "" {
+		var ok bool
+		if after, ok = s.openToken(in, r.SkipToken); !ok {
+			return List{}, s.profile.Refuse("list.skiptoken", nil)
+		}
+	}
+	page, more := s.options.Registry.page(in, after, s.now(), pageSize)
+	list := List{Subscriptions: page}
+	if more {
+		last := &page[len(page)-1]
+		list.Next = s.sealToken(in, place{last.Created.UnixNano(), last.ID})
+	}
+	return list, nil
+}
+
+// scopeOf returns whose subscriptions a caller lists (contract 6.5 to 6.8).
+func scopeOf(caller *heliograph.Caller) scope {
+	switch {
+	case !caller.Delegated:
+		return scope{tenant: caller.Tenant, app: caller.App}
+	case !slices.Contains(caller.Scopes, permissionReadAll):
+		return scope{tenant: caller.Tenant, app: caller.App, user: caller.Object}
+	case !caller.Personal && slices.Contains(caller.DirectoryRoles, heliograph.GlobalAdministrator):
+		return scope{tenant: caller.Tenant}
+	}
+	return scope{tenant: caller.Tenant, user: caller.Object}
+}
+
+// A page token is the place of the page's last subscription (8 bytes of time, 16 of id) and a code over it and
+// the scope: it cannot be made up, and one caller's says nothing to another.
+const placeSize, codeSize = 24, 16
+
+func (s *Service) sealToken(in scope, p place) string {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, placeSize+codeSize), uint64(p.created)) //nolint:gosec // the bits are kept
+	b = append(b, p.id[:]...)
+	return base64.RawURLEncoding.EncodeToString(append(b, s.tokenCode(in, b)...))
+}
+
+func (s *Service) openToken(in scope, token string) (place, bool) {
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(b) != placeSize+codeSize || !hmac.Equal(b[placeSize:], s.tokenCode(in, b[:placeSize])) {
+		return place{}, false
+	}
+	return place{int64(binary.BigEndian.Uint64(b)), heliograph.GUID(b[8:placeSize])}, true //nolint:gosec // the bits are kept
+}
+
+func (s *Service) tokenCode(in scope, place []byte) []byte {
+	code := hmac.New(sha256.New, s.options.TokenKey)
+	bound := heliograph.DeriveGUID(string(in.tenant), string(in.app), string(in.user))
+	code.Write(bound[:])
+	code.Write(place)
+	return code.Sum(nil)[:codeSize]
+}

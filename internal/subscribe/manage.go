@@ -1,0 +1,164 @@
+package subscribe
+
+import (
+	"context"
+	"strings"
+
+	"heliograph.dev"
+	"heliograph.dev/internal/catalog"
+)
+
+// Get returns a subscription that the caller may see.
+func (s *Service) Get(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) (*heliograph.Subscription, error) {
+	sub, _, err := s.load(ctx, caller, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.authorize(caller, sub); err != nil {
+		return nil, err
+	}
+	return sub, nil
+}
+
+// Update renews a subscription, or moves it to another URL or certificate, and reauthorizes it (contract 7.7).
+// A new URL has to prove itself as at create.
+func (s *Service) Update(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID, r UpdateRequest) (*heliograph.Subscription, error) {
+	proved := "" // the URL that has proved itself on the way
+	return s.change(ctx, caller, id, func(d *draft) error {
+		stored := d.sub.NotificationURL
+		d.put(&r)
+		if err := d.judge(updateRules()); err != nil {
+			return err
+		}
+		if url := d.sub.NotificationURL; url != stored && url != proved {
+			if err := s.prove(ctx, d, r.RequestID, []endpoint{{"notificationUrl", url}}); err != nil {
+				return err
+			}
+			proved = url
+		}
+		return nil
+	})
+}
+
+// put writes what was sent over what is stored.
+func (d *draft) put(r *UpdateRequest) {
+	d.update = *r
+	for _, p := range []struct {
+		to   *string
+		from *string
+	}{
+		{&d.expires, r.ExpirationDateTime},
+		{&d.sub.NotificationURL, r.NotificationURL},
+		{&d.sub.EncryptionCertificate, r.EncryptionCertificate},
+		{&d.sub.EncryptionCertificateID, r.EncryptionCertificateID},
+	} {
+		if p.from != nil {
+			*p.to = *p.from
+		}
+	}
+}
+
+// Reauthorize lets the caller's token stand behind the subscription from now on. Its expiry stays (contract
+// 7.10).
+func (s *Service) Reauthorize(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) error {
+	_, err := s.change(ctx, caller, id, permission)
+	return err
+}
+
+// Delete removes a subscription. Nothing more is sent for it.
+func (s *Service) Delete(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) error {
+	return s.retry(func() error {
+		sub, revision, err := s.load(ctx, caller, id)
+		if err != nil {
+			return err
+		}
+		if err := s.authorize(caller, sub); err != nil {
+			return err
+		}
+		writes, err := s.removal(ctx, sub, revision)
+		if err != nil {
+			return err
+		}
+		return s.commit(ctx, sub.Tenant, writes)
+	})
+}
+
+// change loads a subscription, lets edit change it, lets the caller's token stand behind it and writes it back,
+// again from the start whenever somebody else was faster.
+func (s *Service) change(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID, edit func(*draft) error) (*heliograph.Subscription, error) {
+	var changed *heliograph.Subscription
+	err := s.retry(func() error {
+		sub, revision, err := s.load(ctx, caller, id)
+		if err != nil {
+			return err
+		}
+		d := s.draft(operationUpdate, caller)
+		d.sub = *sub
+		if d.resolved, err = s.resolved(sub); err != nil {
+			return err
+		}
+		if err := edit(d); err != nil {
+			return notAgain{err}
+		}
+		d.sub.AuthorizedUntil = tick(caller.Expires)
+		changed = &d.sub
+		return s.commit(ctx, sub.Tenant, []heliograph.Write{{Name: recordName(id), Value: encode(&d.sub), Expect: revision}})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return changed, nil
+}
+
+// load returns a subscription that the caller may see, and its revision.
+func (s *Service) load(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) (*heliograph.Subscription, uint64, error) {
+	rec, err := s.options.Store.Get(ctx, caller.Tenant, recordName(id))
+	if err != nil {
+		if heliograph.KindOf(err) == heliograph.NotFound {
+			err = s.notFound()
+		}
+		return nil, 0, err
+	}
+	sub, err := decode(&rec)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !visible(caller, &sub) || sub.Expired(s.now()) {
+		return nil, 0, s.notFound()
+	}
+	return &sub, rec.Revision, nil
+}
+
+// visible reports whether a subscription of the caller's tenant is there for the caller (contract 7.15).
+func visible(caller *heliograph.Caller, sub *heliograph.Subscription) bool {
+	return sub.App == caller.App && (!caller.Delegated || sub.Delegated && sub.Creator == caller.Object)
+}
+
+// authorize asks for what create asked for (contract 7.1).
+func (s *Service) authorize(caller *heliograph.Caller, sub *heliograph.Subscription) error {
+	d := s.draft(operationUpdate, caller)
+	d.sub = *sub
+	var err error
+	if d.resolved, err = s.resolved(sub); err != nil {
+		return err
+	}
+	return permission(d)
+}
+
+// resolved finds the row of a stored subscription again. The canonical path means the same to every caller.
+func (s *Service) resolved(sub *heliograph.Subscription) (catalog.Resolved, error) {
+	resource := sub.Path
+	if _, query, ok := strings.Cut(sub.Resource, "?"); ok {
+		resource += "?" + query
+	}
+	found, err := s.options.Catalog.Resolve(resource, catalog.Me{})
+	if err != nil {
+		return catalog.Resolved{}, err
+	}
+	for i := range found {
+		if found[i].Row.ID == sub.Row {
+			return found[i], nil
+		}
+	}
+	return catalog.Resolved{}, heliograph.Errorf(heliograph.Internal, "subscription.row", "the catalog has no row %q for %s any more", sub.Row, sub.Path)
+}

@@ -1,0 +1,265 @@
+package subscribe
+
+import (
+	"cmp"
+	"container/heap"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"heliograph.dev"
+)
+
+// Sink hears of every subscription: the match index is one.
+type Sink interface {
+	// Put adds a subscription or replaces the one of the same id.
+	Put(s *heliograph.Subscription)
+	// Remove takes one out. It may not be there.
+	Remove(id heliograph.SubscriptionID)
+}
+
+// Registry is the image of all subscriptions in memory, fed by the engine's watch. Of each it keeps the record's
+// value, once, and decodes it when somebody asks: a million subscriptions are a million short strings, not a
+// million structs of headers. The texts that its Sink is handed share that string.
+type Registry struct {
+	sink   Sink
+	logger *slog.Logger
+
+	mu      sync.RWMutex
+	byID    map[heliograph.SubscriptionID]*entry
+	tenants map[heliograph.TenantID]*tenantLists
+	expiry  expiryHeap
+	// soonest has room for one signal: the earliest expiry has changed.
+	soonest chan struct{}
+}
+
+// entry is one subscription. Its fields are guarded by the registry's lock.
+type entry struct {
+	id       heliograph.SubscriptionID
+	value    string // of its record
+	tenant   *tenantLists
+	revision uint64
+	created  int64 // Unix nanoseconds, as expires
+	expires  int64
+	due      int  // index in the expiry heap, -1 when out of it
+	gone     bool // removed; still in lists until they are tidied
+}
+
+// tenantLists are a tenant's subscriptions as they are listed.
+type tenantLists struct {
+	tenant heliograph.TenantID
+	apps   map[heliograph.AppID]*roll
+	users  map[heliograph.ObjectID]*roll // those made with a user's token
+}
+
+// NewRegistry returns an empty registry that tells sink, which may be nil.
+func NewRegistry(sink Sink, logger *slog.Logger) *Registry {
+	return &Registry{
+		sink: sink, logger: logger,
+		byID:    make(map[heliograph.SubscriptionID]*entry),
+		tenants: make(map[heliograph.TenantID]*tenantLists),
+		soonest: make(chan struct{}, 1),
+	}
+}
+
+// Apply takes records as the engine's watch gives them: all of one subscription in their order.
+func (r *Registry) Apply(records []heliograph.Record) {
+	for i := range records {
+		rec := &records[i]
+		text, ours := strings.CutPrefix(rec.Name, recordPrefix)
+		if !ours {
+			continue
+		}
+		if err := r.apply(rec, text); err != nil {
+			r.logger.Error("subscription record is unreadable", "record", rec.Name, "tenant", rec.Tenant, "error", err)
+		}
+	}
+}
+
+func (r *Registry) apply(rec *heliograph.Record, idText string) error {
+	id, ok := heliograph.ParseGUID(idText)
+	if !ok {
+		return errors.New("the name holds no id")
+	}
+	if rec.Deleted {
+		r.remove(id, rec.Revision)
+		return nil
+	}
+	value := string(rec.Value)
+	s, err := decodeText(value)
+	if err != nil {
+		return err
+	}
+	s.ID, s.Tenant = id, rec.Tenant
+	r.put(&s, value, rec.Revision)
+	return nil
+}
+
+// put enters or replaces a subscription.
+func (r *Registry) put(s *heliograph.Subscription, value string, revision uint64) {
+	r.mu.Lock()
+	e, known := r.byID[s.ID]
+	if known && e.revision >= revision {
+		r.mu.Unlock()
+		return
+	}
+	if !known {
+		e = &entry{id: s.ID, created: s.Created.UnixNano(), due: -1}
+		r.byID[s.ID] = e
+		r.enlist(e, s)
+	}
+	e.value, e.revision, e.expires = value, revision, s.Expires.UnixNano()
+	if e.due < 0 {
+		heap.Push(&r.expiry, e)
+	} else {
+		heap.Fix(&r.expiry, e.due)
+	}
+	if r.expiry[0] == e {
+		signal(r.soonest)
+	}
+	r.mu.Unlock()
+	if r.sink != nil {
+		r.sink.Put(s)
+	}
+}
+
+func (r *Registry) enlist(e *entry, s *heliograph.Subscription) {
+	t := r.tenants[s.Tenant]
+	if t == nil {
+		t = &tenantLists{tenant: s.Tenant, apps: make(map[heliograph.AppID]*roll), users: make(map[heliograph.ObjectID]*roll)}
+		r.tenants[s.Tenant] = t
+	}
+	e.tenant = t
+	rollOf(t.apps, s.App).add(e)
+	if s.Delegated {
+		rollOf(t.users, s.Creator).add(e)
+	}
+}
+
+func (r *Registry) remove(id heliograph.SubscriptionID, revision uint64) {
+	r.mu.Lock()
+	e, known := r.byID[id]
+	if !known || e.revision > revision {
+		r.mu.Unlock()
+		return
+	}
+	delete(r.byID, id)
+	e.gone = true
+	if e.due >= 0 {
+		heap.Remove(&r.expiry, e.due)
+	}
+	s, _ := decodeText(e.value) // it was read once already
+	e.value = ""
+	dropGone(e.tenant.apps, s.App)
+	if s.Delegated {
+		dropGone(e.tenant.users, s.Creator)
+	}
+	if len(e.tenant.apps) == 0 {
+		delete(r.tenants, e.tenant.tenant)
+	}
+	r.mu.Unlock()
+	if r.sink != nil {
+		r.sink.Remove(id)
+	}
+}
+
+// Lookup returns the subscription of that id, expired or not.
+func (r *Registry) Lookup(id heliograph.SubscriptionID) (heliograph.Subscription, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	e, ok := r.byID[id]
+	if !ok {
+		return heliograph.Subscription{}, false
+	}
+	return e.subscription(), true
+}
+
+// Len returns how many subscriptions there are.
+func (r *Registry) Len() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.byID)
+}
+
+func (e *entry) subscription() heliograph.Subscription {
+	s, _ := decodeText(e.value) // it was read once already
+	s.ID, s.Tenant = e.id, e.tenant.tenant
+	return s
+}
+
+// scope says whose subscriptions are listed: an empty field means anybody's.
+type scope struct {
+	tenant heliograph.TenantID
+	app    heliograph.AppID
+	user   heliograph.ObjectID
+}
+
+// place is where a subscription stands in a list: by age, then by id. It stays when others come and go.
+type place struct {
+	created int64
+	id      heliograph.SubscriptionID
+}
+
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.created, q.created), slices.Compare(p.id[:], q.id[:]))
+}
+
+// page returns up to limit live subscriptions of a scope that stand behind after, in order, and whether there
+// are more.
+func (r *Registry) page(in scope, after place, now time.Time, limit int) ([]heliograph.Subscription, bool) {
+	r.mu.Lock() // a list that has not been sorted since it grew is sorted here
+	defer r.mu.Unlock()
+	t := r.tenants[in.tenant]
+	if t == nil {
+		return nil, false
+	}
+	var found []*entry
+	for _, l := range t.rolls(in) {
+		found = l.behind(found, after, limit+1, func(e *entry) bool {
+			return now.UnixNano() < e.expires && (in.user == "" || in.app == "" || e.app() == in.app)
+		})
+	}
+	slices.SortFunc(found, func(a, b *entry) int { return a.place().compare(b.place()) })
+	more := len(found) > limit
+	list := make([]heliograph.Subscription, 0, min(len(found), limit))
+	for _, e := range found[:min(len(found), limit)] {
+		list = append(list, e.subscription())
+	}
+	return list, more
+}
+
+// rolls returns the lists that hold a scope's subscriptions: one, unless it is all of the tenant.
+func (t *tenantLists) rolls(in scope) []*roll {
+	var l *roll
+	switch {
+	case in.user != "":
+		l = t.users[in.user]
+	case in.app != "":
+		l = t.apps[in.app]
+	default:
+		return slices.Collect(maps.Values(t.apps))
+	}
+	if l == nil {
+		return nil
+	}
+	return []*roll{l}
+}
+
+func (e *entry) place() place { return place{e.created, e.id} }
+
+func (e *entry) app() heliograph.AppID {
+	s, _ := decodeText(e.value)
+	return s.App
+}
+
+// signal leaves a signal unless there is one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
