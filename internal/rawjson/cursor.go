@@ -175,6 +175,9 @@ func (c *Cursor) Object(visit func(name []byte) error) error {
 	})
 }
 
+// Offset returns how many bytes have been read.
+func (c *Cursor) Offset() int { return c.pos }
+
 // End reports an error when anything but white space is left.
 func (c *Cursor) End() error {
 	if c.bad != nil {

@@ -1,0 +1,187 @@
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"heliograph.dev"
+	"heliograph.dev/internal/subscribe"
+)
+
+// Authenticator tells who sent a request.
+type Authenticator interface {
+	// Authenticate returns the caller that the value of an Authorization header stands for, or an error of kind
+	// Unauthenticated or Unavailable. The caller is shared: nobody changes it.
+	Authenticate(ctx context.Context, authorization string) (*heliograph.Caller, error)
+}
+
+// Subscriptions are what the Graph API is about. A subscription that the caller may not see is NotFound.
+type Subscriptions interface {
+	Create(ctx context.Context, caller *heliograph.Caller, r subscribe.CreateRequest) (*heliograph.Subscription, error)
+	Get(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) (*heliograph.Subscription, error)
+	List(ctx context.Context, caller *heliograph.Caller, r subscribe.ListRequest) (subscribe.List, error)
+	Update(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID, r subscribe.UpdateRequest) (*heliograph.Subscription, error)
+	Delete(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) error
+	Reauthorize(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) error
+}
+
+// Resources knows what can change.
+type Resources interface {
+	// CanonicalChange returns the canonical path of a changed instance, or an error when no resource is like it.
+	CanonicalChange(path string) (string, error)
+}
+
+// Ingest takes changes in.
+type Ingest interface {
+	// Accept returns when the changes are on disk. It takes all or none.
+	Accept(ctx context.Context, changes []heliograph.Change) error
+}
+
+// Check is one thing that must be well before the server can do its work.
+type Check struct {
+	Name string
+	Err  error // nil: it is well
+}
+
+// Options say what an API works with and how generous it is.
+type Options struct {
+	Authenticator Authenticator
+	Subscriptions Subscriptions
+	Resources     Resources
+	Ingest        Ingest
+	// Minter makes tokens for POST /control/v1/tokens. Nil: there is no such route.
+	Minter Minter
+	// Ready runs the checks behind /readyz, within the context's time. Nil: always ready.
+	Ready func(ctx context.Context) []Check
+	// Metrics is what /metrics shows and where the API registers its own. Nil: one of its own.
+	Metrics *prometheus.Registry
+	// Next answers for paths that no route begins like (the development issuer, pages). Nil: 404.
+	Next http.Handler
+	// TrustedProxies are believed about X-Forwarded-Proto and X-Forwarded-Host.
+	TrustedProxies []netip.Prefix
+	// AuthorizationURI is where a client without a token is sent (the WWW-Authenticate header). May be empty.
+	AuthorizationURI string
+	// Node names this server in answers, Version its build.
+	Node, Version string
+	Limits        Limits
+	// Now tells the time. Required.
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
+// Limits bound what one request may bring. Zero values stand for the defaults.
+type Limits struct {
+	RequestBytes int // of a subscription or control request, unpacked: 128 KiB
+	PublishBytes int // of a publish request, unpacked: 900,000, so that it fits one frame of the log
+	EventBytes   int // of one event: 262,144
+	Events       int // of a batch: 1000
+	ReadyTimeout time.Duration
+}
+
+func (l Limits) withDefaults() Limits {
+	or := func(n, standard int) int {
+		if n == 0 {
+			return standard
+		}
+		return n
+	}
+	l.RequestBytes = or(l.RequestBytes, 128<<10)
+	l.PublishBytes = or(l.PublishBytes, 900_000)
+	l.EventBytes = or(l.EventBytes, 256<<10)
+	l.Events = or(l.Events, 1000)
+	if l.ReadyTimeout == 0 {
+		l.ReadyTimeout = 5 * time.Second
+	}
+	return l
+}
+
+// API is the HTTP surface. It is an http.Handler.
+type API struct {
+	opts       Options
+	limits     Limits
+	router     router
+	create     shape[subscribe.CreateRequest]
+	updates    shape[subscribe.UpdateRequest]
+	metrics    *metrics
+	diagnostic string
+}
+
+// New returns an API, or an error when its metrics cannot be registered.
+func New(opts Options) (*API, error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Metrics == nil {
+		opts.Metrics = prometheus.NewRegistry()
+	}
+	a := &API{opts: opts, limits: opts.Limits.withDefaults(), create: createShape(), updates: updateShape(), diagnostic: diagnosticOf(opts.Node)}
+	var err error
+	if a.metrics, err = newMetrics(opts.Metrics); err != nil {
+		return nil, err
+	}
+	a.router = newRouter(a.routes())
+	return a, nil
+}
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := a.begin(w, r)
+	defer a.end(x)
+	ans, err := a.answer(x)
+	if err != nil {
+		ans = a.refuse(x, err)
+	}
+	x.write(ans)
+}
+
+// answer finds the route, lets the caller in and hands the exchange to the handler. A panic on the way comes
+// back as an error: it costs this request and no other.
+func (a *API) answer(x *exchange) (ans answer, err error) {
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler: // net/http's own way to cut a connection
+			panic(p)
+		default:
+			err = newPanicError(p)
+		}
+	}()
+	at, ours := a.router.find(x.request)
+	if at == nil {
+		if !ours && a.opts.Next != nil {
+			x.route = "next"
+			return serve(a.opts.Next)(x)
+		}
+		return answer{}, noSuchPath(x.request.URL.Path)
+	}
+	x.route, x.version = at.label, at.version
+	to, found := at.methods[x.request.Method]
+	if !found {
+		return answer{}, &methodError{method: x.request.Method, allow: at.allow}
+	}
+	if err := a.admit(x, to.right); err != nil {
+		return answer{}, err
+	}
+	return to.handler(x)
+}
+
+// admit authenticates the caller, where a route wants to know him, and asks for the right that it needs.
+func (a *API) admit(x *exchange, needed right) error {
+	if needed == anyone {
+		return nil
+	}
+	caller, err := a.opts.Authenticator.Authenticate(x.request.Context(), x.request.Header.Get("Authorization"))
+	if err != nil {
+		return err
+	}
+	x.caller = caller
+	if needed != signedIn && !caller.HasRole(string(needed)) {
+		return heliograph.Errorf(heliograph.Denied, "request.permission", "This call needs the application permission %s.", needed)
+	}
+	return nil
+}

@@ -1,0 +1,274 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"heliograph.dev"
+)
+
+const (
+	// graphMedia is what Graph says of its JSON, word for word: clients parse the parameters.
+	graphMedia = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
+	// bareMedia is the same for a client that asked for no metadata.
+	bareMedia = "application/json;odata.metadata=none;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
+	jsonMedia = "application/json; charset=utf-8"
+)
+
+// exchange is one request on its way to its answer, and what the log line will say about it.
+type exchange struct {
+	request *http.Request
+	writer  *statusWriter
+	api     *API
+	began   time.Time
+
+	id       heliograph.GUID // request-id
+	clientID string          // client-request-id
+	caller   *heliograph.Caller
+	version  string // of the Graph API, or empty
+
+	route string
+	rule  string
+	err   error
+}
+
+// answer is what a handler gives.
+type answer struct {
+	status int // 0: another package's handler has answered
+	header http.Header
+	media  string // jsonMedia when it is empty
+	body   any    // sent as JSON; nil: no body. A text is sent as it is
+}
+
+// begin gives the exchange its ids and the answer the headers that every answer has (contract 5.2).
+func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
+	x := &exchange{request: r, writer: &statusWriter{ResponseWriter: w}, api: a, began: a.opts.Now(), id: heliograph.NewGUID(), route: "none"}
+	if x.clientID = r.Header.Get("Client-Request-Id"); x.clientID == "" || len(x.clientID) > 128 || headerText(x.clientID) != x.clientID {
+		x.clientID = x.id.String()
+	}
+	h := w.Header()
+	h.Set("Request-Id", x.id.String())
+	h.Set("Client-Request-Id", x.clientID)
+	h.Set("X-Ms-Ags-Diagnostic", a.diagnostic)
+	h.Set("Cache-Control", "private")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if scheme, host := a.origin(r); scheme == "https" && !isLocal(host) {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+	return x
+}
+
+// diagnosticOf returns the x-ms-ags-diagnostic header, in Graph's form.
+func diagnosticOf(node string) string {
+	text, err := json.Marshal(map[string]any{"ServerInfo": map[string]string{
+		"DataCenter": "Heliograph", "Slice": "E", "Ring": "1", "ScaleUnit": "000", "RoleInstance": node,
+	}})
+	if err != nil {
+		return "" // strings always marshal
+	}
+	return headerText(string(text))
+}
+
+// root returns scheme, host and version of the Graph API as the client sees them.
+func (x *exchange) root() string {
+	scheme, host := x.api.origin(x.request)
+	return scheme + "://" + host + "/" + x.version
+}
+
+// bare reports whether the client wants no OData metadata.
+func (x *exchange) bare() bool {
+	for _, accept := range x.request.Header.Values("Accept") {
+		if strings.Contains(strings.ToLower(strings.ReplaceAll(accept, " ", "")), "odata.metadata=none") {
+			return true
+		}
+	}
+	return false
+}
+
+// origin returns the scheme and host that the client sent its request to. A trusted proxy's word counts, and of
+// several values the last: the one that the trusted proxy itself added.
+func (a *API) origin(r *http.Request) (scheme, host string) {
+	scheme, host = "http", r.Host
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	if !a.isTrusted(r.RemoteAddr) {
+		return scheme, host
+	}
+	if proto := strings.ToLower(lastOf(r.Header, "X-Forwarded-Proto")); proto == "http" || proto == "https" {
+		scheme = proto
+	}
+	if name := lastOf(r.Header, "X-Forwarded-Host"); name != "" {
+		if u, err := url.Parse("//" + name); err == nil && u.Host == name {
+			host = name
+		}
+	}
+	return scheme, host
+}
+
+func (a *API) isTrusted(remote string) bool {
+	if len(a.opts.TrustedProxies) == 0 {
+		return false
+	}
+	peer, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return false
+	}
+	for _, prefix := range a.opts.TrustedProxies {
+		if prefix.Contains(peer.Addr().Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+func lastOf(header http.Header, name string) string {
+	values := header.Values(name)
+	if len(values) == 0 {
+		return ""
+	}
+	list := values[len(values)-1]
+	return strings.TrimSpace(list[strings.LastIndexByte(list, ',')+1:])
+}
+
+// isLocal reports whether host names this machine. A browser that was told to use https for localhost would do
+// so for every other server there.
+func isLocal(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return ip.IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// write sends the answer, unless another package's handler has.
+func (x *exchange) write(ans answer) {
+	if x.writer.status != 0 || ans.status == 0 {
+		return
+	}
+	if ans.status == statusClientGone {
+		x.writer.status = statusClientGone
+		return
+	}
+	header := x.writer.Header()
+	for name, values := range ans.header {
+		header[name] = values
+	}
+	if ans.body == nil {
+		x.writer.WriteHeader(ans.status)
+		return
+	}
+	body, err := encode(ans.body)
+	if err != nil {
+		x.err, ans.status, body = err, http.StatusInternalServerError, nil
+	}
+	if ans.media == "" {
+		ans.media = jsonMedia
+	}
+	header.Set("Content-Type", ans.media)
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	x.writer.WriteHeader(ans.status)
+	if _, err := x.writer.Write(body); err != nil && x.err == nil {
+		x.err = err // the client is gone; the log line says so
+	}
+}
+
+// encode returns a body's bytes. Characters that HTML knows are left alone: clients compare URLs as text.
+func encode(body any) ([]byte, error) {
+	if text, isText := body.(string); isText {
+		return []byte(text), nil
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(body); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// end writes the exchange's log line and counts it.
+func (a *API) end(x *exchange) {
+	took := a.opts.Now().Sub(x.began)
+	status := x.writer.status
+	if status == 0 {
+		status = http.StatusOK // what net/http sends for a handler that said nothing
+	}
+	a.metrics.observe(x, status, took)
+	attrs := []slog.Attr{
+		slog.String("method", x.request.Method),
+		slog.String("route", x.route),
+		slog.Int("status", status),
+		slog.Duration("took", took),
+		slog.String("request_id", x.id.String()),
+	}
+	if x.caller != nil {
+		attrs = append(attrs, slog.String("tenant", string(x.caller.Tenant)), slog.String("app", string(x.caller.App)))
+	}
+	if x.rule != "" {
+		attrs = append(attrs, slog.String("rule", x.rule))
+	}
+	level := slog.LevelInfo
+	if isProbe(x.route) {
+		level = slog.LevelDebug
+	}
+	if x.err != nil {
+		attrs = append(attrs, slog.String("error", causes(x.err)))
+	}
+	if status == http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	var stopped *panicError
+	if errors.As(x.err, &stopped) {
+		attrs = append(attrs, slog.String("stack", string(stopped.stack)))
+	}
+	a.opts.Logger.LogAttrs(x.request.Context(), level, "request", attrs...)
+}
+
+func isProbe(route string) bool { return route == "/healthz" || route == "/readyz" || route == "/metrics" }
+
+// causes returns what the log says of an error: what the client was told, and what stands behind it.
+func causes(err error) string {
+	text := err.Error()
+	var e *heliograph.Error
+	if errors.As(err, &e) && e.Err != nil && !strings.Contains(text, e.Err.Error()) {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// statusWriter remembers the status.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader notes the status and sends it.
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write sends a part of the body.
+func (w *statusWriter) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach what is below.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,117 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"html"
+	"net/http"
+	"strings"
+
+	"heliograph.dev"
+)
+
+// health says that the process answers. It asks nothing of anybody.
+func (a *API) health(context.Context, *heliograph.Caller, none) (none, error) { return none{}, nil }
+
+func healthy(*exchange, none) answer {
+	return answer{status: http.StatusOK, body: map[string]string{"status": "ok"}}
+}
+
+// state is what /readyz tells.
+type state struct {
+	Status string       `json:"status"`
+	Checks []checkState `json:"checks"`
+}
+
+type checkState struct {
+	Name   string `json:"name"`
+	Ready  bool   `json:"ready"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// ready runs the checks. What is wrong is told in full to the log only.
+func (a *API) ready(ctx context.Context, _ *heliograph.Caller, _ none) (readyResult, error) {
+	result := readyResult{state: state{Status: "ready", Checks: []checkState{}}}
+	if a.opts.Ready == nil {
+		return result, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.limits.ReadyTimeout)
+	defer cancel()
+	for _, check := range a.opts.Ready(ctx) {
+		c := checkState{Name: check.Name, Ready: check.Err == nil}
+		if check.Err != nil {
+			result.state.Status = "not ready"
+			result.err = errors.Join(result.err, fmt.Errorf("%s: %w", check.Name, check.Err))
+			var known *heliograph.Error
+			if errors.As(check.Err, &known) {
+				c.Detail = known.Message
+			}
+			c.Detail = cmp.Or(c.Detail, "see the server's log")
+		}
+		result.state.Checks = append(result.state.Checks, c)
+	}
+	return result, nil
+}
+
+type readyResult struct {
+	state state
+	err   error
+}
+
+func readiness(x *exchange, r readyResult) answer {
+	ans := answer{status: http.StatusOK, body: r.state}
+	if r.err != nil {
+		x.err, ans.status = r.err, http.StatusServiceUnavailable
+	}
+	return ans
+}
+
+// description is what / says of this server.
+type description struct {
+	Name      string            `json:"name"`
+	What      string            `json:"what"`
+	Version   string            `json:"version,omitempty"`
+	Addresses map[string]string `json:"addresses"`
+}
+
+func (a *API) describe(context.Context, *heliograph.Caller, none) (description, error) {
+	return description{
+		Name:    "Heliograph",
+		What:    "Microsoft Graph's change notifications, self-hosted: subscribe to a resource, and every change of it reaches your endpoint.",
+		Version: a.opts.Version,
+	}, nil
+}
+
+// described answers with JSON, or with a page for a browser.
+func described(x *exchange, d description) answer {
+	scheme, host := x.api.origin(x.request)
+	origin := scheme + "://" + host
+	addresses := [][2]string{
+		{"subscriptions", origin + "/v1.0/subscriptions"},
+		{"publish", origin + "/publish"},
+		{"control", origin + "/control/v1"},
+		{"health", origin + "/healthz"},
+		{"readiness", origin + "/readyz"},
+		{"metrics", origin + "/metrics"},
+	}
+	d.Addresses = make(map[string]string)
+	for _, at := range addresses {
+		d.Addresses[at[0]] = at[1]
+	}
+	if !strings.Contains(x.request.Header.Get("Accept"), "text/html") {
+		return answer{status: http.StatusOK, body: d}
+	}
+	var page strings.Builder
+	fmt.Fprintf(&page, "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>%s</title>\n<h1>%s</h1>\n<p>%s</p>\n<dl>\n",
+		d.Name, d.Name, html.EscapeString(d.What))
+	for _, at := range addresses {
+		fmt.Fprintf(&page, "<dt>%s</dt><dd><a href=%q>%s</a></dd>\n", at[0], html.EscapeString(at[1]), html.EscapeString(at[1]))
+	}
+	page.WriteString("</dl>\n")
+	return answer{
+		status: http.StatusOK, media: "text/html; charset=utf-8", body: page.String(),
+		header: http.Header{"Content-Security-Policy": {"default-src 'none'"}},
+	}
+}
