@@ -1,0 +1,217 @@
+// Package config reads what an operator says about a server: flags over the environment over heliograph.yaml over
+// defaults, one typed [Config] out.
+//
+// Every setting has a key (listen.http). The key is its place in the file, its variable (HELIOGRAPH_LISTEN_HTTP) and
+// its flag (--listen-http, shorter for the few that are used by hand). [Load] refuses keys that it does not know and
+// names the nearest that it does; [Config.Validate] tells everything that is wrong at once, with the key, where the
+// value came from and what to do. Secrets are of a type that prints as redacted.
+//
+// The comments of the fields below are the reference: docs/reference/config.md and the help texts of the flags are
+// made from them by go generate.
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"heliograph.dev"
+)
+
+//go:generate go test -run ^TestGenerated$ . -update
+
+// Mode is what a server is for. It decides the defaults, and how much Validate demands.
+type Mode string
+
+// The modes, named as the commands.
+const (
+	Dev   Mode = "dev"   // on loopback, nothing to configure
+	Serve Mode = "serve" // production
+)
+
+// Config is the effective configuration. Default and Load make one; a program that embeds the server may then change
+// its fields.
+type Config struct {
+	Mode Mode `key:"-"`
+
+	// The folder that keeps everything. Left out, dev makes a temporary one and removes it at the end; serve needs it,
+	// or nats.url.
+	Data string `key:"data" flag:"data"`
+	// The URL under which clients reach the server, such as https://graph.example.org. Left out, it is taken from each
+	// request.
+	PublicURL string `key:"public_url"`
+	// How long a stop may take: requests and deliveries under way come to their end within it.
+	ShutdownGrace time.Duration `key:"shutdown_grace"`
+	// Folders that are users' drives, each as USER=DIR: what is written below DIR is published as a change of
+	// users/USER/drive/root.
+	Drives []Drive `key:"drives" flag:"drive"`
+
+	Listen   Listen   `key:"listen"`
+	TLS      TLS      `key:"tls"`
+	NATS     NATS     `key:"nats"`
+	Store    Store    `key:"store"`
+	Identity Identity `key:"identity"`
+	Catalog  Catalog  `key:"catalog"`
+	Outbound Outbound `key:"outbound"`
+	Publish  Publish  `key:"publish"`
+	Delivery Delivery `key:"delivery"`
+	Log      Log      `key:"log"`
+
+	// File is the configuration file that was read, or empty.
+	File string `key:"-"`
+	// origins tells where values came from that are not defaults, by key.
+	origins map[string]string
+}
+
+// Listen says where the server is reached.
+type Listen struct {
+	// Where to answer http, as host:port. Port 0 takes a free one.
+	HTTP Address `key:"http" flag:"http"`
+	// Where to answer https, as host:port. dev makes a certificate of its own unless tls.certificate is set.
+	HTTPS Address `key:"https" flag:"https"`
+	// A separate address for /metrics, /healthz, /readyz and the profiler (/debug/pprof/). While it is off, the first
+	// three are answered on the others and there is no profiler.
+	Operations Address `key:"operations"`
+	// Proxies that are believed when they say X-Forwarded-Proto and X-Forwarded-Host: addresses or prefixes.
+	TrustedProxies []netip.Prefix `key:"trusted_proxies"`
+}
+
+// TLS is what https is answered with.
+type TLS struct {
+	// The PEM file of the certificate and those that it rests on.
+	Certificate string `key:"certificate" flag:"tls-cert"`
+	// The PEM file of the certificate's key.
+	Key string `key:"key" flag:"tls-key"`
+}
+
+// NATS points to an engine outside of this process.
+type NATS struct {
+	// The address of an existing NATS with JetStream (nats://host:4222), several with commas between them. Left out,
+	// the engine runs in this process and keeps its files in the data folder.
+	URL string `key:"url" flag:"nats"`
+	// The credentials file for it.
+	Credentials string `key:"credentials"`
+	// The PEM file of the authorities that its certificate may be of. Left out, the system's.
+	CA string `key:"ca"`
+	// Take a NATS that answers before its data is on disk. A power cut then loses what was promised to publishers.
+	AcceptLazyFsync bool `key:"accept_lazy_fsync"`
+}
+
+// Store says how the engine keeps what must survive.
+type Store struct {
+	// How many partitions a new change log has: tenants are spread over them, each has its own order and reader. A
+	// store keeps the number that it was made with.
+	Partitions int `key:"partitions"`
+	// How many streams hold the subscriptions of a new store. It keeps the number that it was made with.
+	Shards int `key:"shards"`
+	// How many nodes of a cluster keep each piece of data: 1, 3 or 5.
+	Replicas int `key:"replicas"`
+	// How long the change log is kept for those who read it again.
+	Retention time.Duration `key:"retention"`
+	// How large the change log may get. Publishers are refused while it is full.
+	MaxLogBytes Bytes `key:"max_log_bytes"`
+	// How much room the disk must have left. Publishers are refused below it.
+	MinFreeBytes Bytes `key:"min_free_bytes"`
+}
+
+// Identity says whose tokens are believed. In dev, the server's own issuer is believed besides.
+type Identity struct {
+	// Issuers whose tokens are believed: a URL (https://login.example.org/realms/one), one with {tenantid} in it, or
+	// TENANT=URL for an issuer that speaks for one tenant only. serve needs at least one.
+	Issuers []Issuer `key:"issuers" flag:"issuer"`
+	// What tokens may call this server (aud). Left out: Graph's own names.
+	Audiences []string `key:"audiences" flag:"audience"`
+	// Believe issuers over http that are not on loopback.
+	AllowHTTP bool `key:"allow_http"`
+	// dev: the tenant behind common and organizations, a GUID. Left out: one that is always the same.
+	Tenant heliograph.TenantID `key:"tenant" flag:"tenant"`
+	// dev: the only applications that get tokens, each with id, name, secret and roles (application permissions; left
+	// out: all). Left out: any id with any secret.
+	Applications []Application `key:"applications" flag:"-"`
+	// dev: the only users that get tokens, each with upn, id, tenant, name, password and directory_roles. Left out: any
+	// name with any password.
+	Users []User `key:"users" flag:"-"`
+}
+
+// Catalog says what can be subscribed to, and which of Graph's rules hold.
+type Catalog struct {
+	// The dated set of Graph's limits, texts and time-outs.
+	Profile string `key:"profile" flag:"profile"`
+	// Demand what the newest documentation demands. Otherwise every permission that was ever documented to suffice does.
+	StrictPermissions bool `key:"strict_permissions" flag:"strict-permissions"`
+	// YAML files with further resources, or other rows for known ones, in the form of the built-in ones.
+	Resources []string `key:"resources" flag:"resources"`
+}
+
+// Outbound says where notifications may go.
+type Outbound struct {
+	// Let endpoints be on loopback, by plain http too.
+	AllowLoopback bool `key:"allow_loopback"`
+	// Further addresses or prefixes, besides the public ones, that endpoints may have.
+	Allow []netip.Prefix `key:"allow"`
+	// Addresses or prefixes that no endpoint may have. It wins over everything that allows.
+	Deny []netip.Prefix `key:"deny"`
+	// The PEM file of the authorities that endpoints' certificates may be of. Left out, the system's.
+	CA string `key:"ca"`
+}
+
+// Publish bounds what publishers may send at once.
+type Publish struct {
+	// The most bytes of one event.
+	MaxEventBytes Bytes `key:"max_event_bytes"`
+	// The most events of one batch.
+	MaxBatchEvents int `key:"max_batch_events"`
+	// The most bytes of one request, unpacked.
+	MaxRequestBytes Bytes `key:"max_request_bytes"`
+}
+
+// Delivery bounds what delivery takes. It is bounded whatever the backlog.
+type Delivery struct {
+	// The most notifications in one POST.
+	BatchCount int `key:"batch_count"`
+	// The most bytes in one POST. One notification that is larger goes alone.
+	BatchBytes Bytes `key:"batch_bytes"`
+	// How many notifications one endpoint may have waiting in memory. What is over waits on disk.
+	LanePending int `key:"lane_pending"`
+	// How many POSTs to one endpoint may be under way.
+	LaneFlights int `key:"lane_flights"`
+	// How many bytes of the change log may be in memory, read and not yet done with.
+	MaxInFlight Bytes `key:"max_in_flight"`
+	// How many accepted changes may wait to be read before publishers are asked to slow down (429).
+	MaxUnread int `key:"max_unread"`
+}
+
+// Log says what is logged, and how.
+type Log struct {
+	// The least that is logged: debug, info, warn or error.
+	Level slog.Level `key:"level" flag:"log-level"`
+	// How lines look: text, json, or auto, which is text on a terminal and json elsewhere.
+	Format string `key:"format" flag:"log-format"`
+}
+
+// Default returns what holds when nobody says anything.
+func Default(mode Mode) *Config {
+	c := &Config{
+		Mode:          mode,
+		ShutdownGrace: 20 * time.Second,
+		Listen:        Listen{HTTP: ":8080"},
+		Store: Store{
+			Partitions: 4, Shards: 8, Replicas: 1, Retention: 24 * time.Hour, MaxLogBytes: 32 << 30, MinFreeBytes: 1 << 30,
+		},
+		Catalog: Catalog{Profile: "2026-04"},
+		Publish: Publish{MaxEventBytes: 256 << 10, MaxBatchEvents: 1000, MaxRequestBytes: 900_000},
+		Delivery: Delivery{
+			BatchCount: 128, BatchBytes: 512 << 10, LanePending: 20_000, LaneFlights: 64, MaxInFlight: 128 << 20,
+			MaxUnread: 500_000,
+		},
+		Log: Log{Level: slog.LevelInfo, Format: "auto"},
+	}
+	if mode == Dev {
+		c.ShutdownGrace = 5 * time.Second
+		c.Listen.HTTP, c.Listen.HTTPS = "127.0.0.1:8080", "127.0.0.1:8443"
+		c.Store.Partitions, c.Store.Shards = 1, 1
+		c.Store.MaxLogBytes, c.Store.MinFreeBytes = 1<<30, 128<<20
+		c.Outbound.AllowLoopback = true
+	}
+	return c
+}

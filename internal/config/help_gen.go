@@ -1,0 +1,98 @@
+// Code generated from config.go by go generate; DO NOT EDIT.
+
+package config
+
+// help returns a setting's help text.
+func help(key string) string {
+	switch key {
+	case "data":
+		return "The folder that keeps everything"
+	case "public_url":
+		return "The URL under which clients reach the server, such as https://graph.example.org"
+	case "shutdown_grace":
+		return "How long a stop may take: requests and deliveries under way come to their end within it"
+	case "drives":
+		return "Folders that are users' drives, each as USER=DIR: what is written below DIR is published as a change of users/USER/drive/root"
+	case "listen.http":
+		return "Where to answer http, as host:port"
+	case "listen.https":
+		return "Where to answer https, as host:port"
+	case "listen.operations":
+		return "A separate address for /metrics, /healthz, /readyz and the profiler (/debug/pprof/)"
+	case "listen.trusted_proxies":
+		return "Proxies that are believed when they say X-Forwarded-Proto and X-Forwarded-Host: addresses or prefixes"
+	case "tls.certificate":
+		return "The PEM file of the certificate and those that it rests on"
+	case "tls.key":
+		return "The PEM file of the certificate's key"
+	case "nats.url":
+		return "The address of an existing NATS with JetStream (nats://host:4222), several with commas between them"
+	case "nats.credentials":
+		return "The credentials file for it"
+	case "nats.ca":
+		return "The PEM file of the authorities that its certificate may be of"
+	case "nats.accept_lazy_fsync":
+		return "Take a NATS that answers before its data is on disk"
+	case "store.partitions":
+		return "How many partitions a new change log has: tenants are spread over them, each has its own order and reader"
+	case "store.shards":
+		return "How many streams hold the subscriptions of a new store"
+	case "store.replicas":
+		return "How many nodes of a cluster keep each piece of data: 1, 3 or 5"
+	case "store.retention":
+		return "How long the change log is kept for those who read it again"
+	case "store.max_log_bytes":
+		return "How large the change log may get"
+	case "store.min_free_bytes":
+		return "How much room the disk must have left"
+	case "identity.issuers":
+		return "Issuers whose tokens are believed: a URL (https://login.example.org/realms/one), one with {tenantid} in it, or TENANT=URL for an issuer that speaks for one tenant only"
+	case "identity.audiences":
+		return "What tokens may call this server (aud)"
+	case "identity.allow_http":
+		return "Believe issuers over http that are not on loopback"
+	case "identity.tenant":
+		return "dev: the tenant behind common and organizations, a GUID"
+	case "identity.applications":
+		return "dev: the only applications that get tokens, each with id, name, secret and roles (application permissions; left out: all)"
+	case "identity.users":
+		return "dev: the only users that get tokens, each with upn, id, tenant, name, password and directory_roles"
+	case "catalog.profile":
+		return "The dated set of Graph's limits, texts and time-outs"
+	case "catalog.strict_permissions":
+		return "Demand what the newest documentation demands"
+	case "catalog.resources":
+		return "YAML files with further resources, or other rows for known ones, in the form of the built-in ones"
+	case "outbound.allow_loopback":
+		return "Let endpoints be on loopback, by plain http too"
+	case "outbound.allow":
+		return "Further addresses or prefixes, besides the public ones, that endpoints may have"
+	case "outbound.deny":
+		return "Addresses or prefixes that no endpoint may have"
+	case "outbound.ca":
+		return "The PEM file of the authorities that endpoints' certificates may be of"
+	case "publish.max_event_bytes":
+		return "The most bytes of one event"
+	case "publish.max_batch_events":
+		return "The most events of one batch"
+	case "publish.max_request_bytes":
+		return "The most bytes of one request, unpacked"
+	case "delivery.batch_count":
+		return "The most notifications in one POST"
+	case "delivery.batch_bytes":
+		return "The most bytes in one POST"
+	case "delivery.lane_pending":
+		return "How many notifications one endpoint may have waiting in memory"
+	case "delivery.lane_flights":
+		return "How many POSTs to one endpoint may be under way"
+	case "delivery.max_in_flight":
+		return "How many bytes of the change log may be in memory, read and not yet done with"
+	case "delivery.max_unread":
+		return "How many accepted changes may wait to be read before publishers are asked to slow down (429)"
+	case "log.level":
+		return "The least that is logged: debug, info, warn or error"
+	case "log.format":
+		return "How lines look: text, json, or auto, which is text on a terminal and json elsewhere"
+	}
+	return ""
+}

@@ -1,0 +1,213 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"heliograph.dev"
+)
+
+// Validate tells everything that is wrong, or nil. Each line names the key, where its value came from, what is wrong
+// with it and what to do. It looks at no file and at no network.
+func (c *Config) Validate() error {
+	v := validator{c: c}
+	v.listen()
+	v.store()
+	v.identity()
+	v.limits()
+	v.rest()
+	return errors.Join(v.errs...)
+}
+
+type validator struct {
+	c    *Config
+	errs []error
+}
+
+func (v *validator) fail(key, format string, args ...any) {
+	v.errs = append(v.errs, fmt.Errorf("%s (%s): %w", key, v.c.Origin(key), fmt.Errorf(format, args...)))
+}
+
+func (v *validator) listen() {
+	l, t := &v.c.Listen, &v.c.TLS
+	taken := map[Address]string{}
+	for _, one := range []struct {
+		key     string
+		address Address
+	}{{"listen.http", l.HTTP}, {"listen.https", l.HTTPS}, {"listen.operations", l.Operations}} {
+		if one.address == "" {
+			continue
+		}
+		_, port, err := net.SplitHostPort(string(one.address))
+		n, notNumber := strconv.Atoi(port)
+		if err != nil || notNumber != nil || n < 0 || n > 65535 {
+			v.fail(one.key, "%q is no address: write host:port, such as 127.0.0.1:8080, or off", one.address)
+		} else if other, is := taken[one.address]; is && n != 0 {
+			v.fail(one.key, "%s is the address of %s already: give each its own", one.address, other)
+		}
+		taken[one.address] = one.key
+	}
+	if l.HTTP == "" && l.HTTPS == "" {
+		v.fail("listen.http", "neither http nor https is answered: set listen.http or listen.https")
+	}
+	switch {
+	case (t.Certificate == "") != (t.Key == ""):
+		v.fail("tls.certificate", "a certificate and its key belong together: set both tls.certificate and tls.key, or none")
+	case t.Certificate != "" && l.HTTPS == "":
+		v.fail("tls.certificate", "nothing is answered with it while listen.https is off: set listen.https, such as :8443")
+	case t.Certificate == "" && l.HTTPS != "" && v.c.Mode == Serve:
+		v.fail("listen.https", "https needs a certificate: set tls.certificate and tls.key, or set it off and let a proxy end TLS")
+	}
+	if u, err := url.Parse(v.c.PublicURL); v.c.PublicURL != "" &&
+		(err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "") {
+		v.fail("public_url", "%q is no URL of a server: write one such as https://graph.example.org", v.c.PublicURL)
+	}
+}
+
+func (v *validator) store() {
+	s, n := &v.c.Store, &v.c.NATS
+	if v.c.Mode == Serve && v.c.Data == "" && n.URL == "" {
+		v.fail("data", "serve keeps what it accepts and needs to know where: set data (--data DIR), or nats.url (--nats URL)")
+	}
+	if n.URL == "" {
+		for key, set := range map[string]bool{
+			"nats.credentials": n.Credentials != "", "nats.ca": n.CA != "", "nats.accept_lazy_fsync": n.AcceptLazyFsync,
+			"store.replicas": s.Replicas > 1,
+		} {
+			if set {
+				v.fail(key, "this is for an engine outside of this process: set nats.url as well")
+			}
+		}
+	}
+	for address := range strings.SplitSeq(n.URL, ",") {
+		u, err := url.Parse(address)
+		switch {
+		case n.URL == "":
+		case err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme):
+			v.fail("nats.url", "this is no NATS address: write one such as nats://127.0.0.1:4222")
+		case u.User != nil:
+			v.fail("nats.url", "an address is no place for a password: keep it in a file and name that in nats.credentials")
+		}
+	}
+	if !slices.Contains([]int{1, 3, 5}, s.Replicas) {
+		v.fail("store.replicas", "%d replicas form no majority that one lost node leaves standing: write 1, 3 or 5", s.Replicas)
+	}
+	v.atLeast("store.partitions", int64(s.Partitions), 1)
+	v.atLeast("store.shards", int64(s.Shards), 1)
+	v.atLeast("store.max_log_bytes", int64(s.MaxLogBytes), 16<<20)
+	v.atLeast("store.min_free_bytes", int64(s.MinFreeBytes), 1)
+	if s.Retention < retryWindow {
+		v.fail("store.retention", "%s is too short: a change is delivered from the log for up to %s; keep it at least as long",
+			shortDuration(s.Retention), shortDuration(retryWindow))
+	}
+}
+
+// retryWindow is how long a notification is retried (contract 10.5), and with that how long its change is needed.
+const retryWindow = 4 * time.Hour
+
+func (v *validator) identity() {
+	i := &v.c.Identity
+	if v.c.Mode == Serve {
+		if len(i.Issuers) == 0 {
+			v.fail("identity.issuers", "serve believes no tokens but those of issuers that it is told: set identity.issuers "+
+				"(--issuer URL), or run heliograph dev to try things out")
+		}
+		for key, set := range map[string]bool{
+			"identity.tenant": i.Tenant != "", "identity.applications": i.Applications != nil, "identity.users": i.Users != nil,
+		} {
+			if set {
+				v.fail(key, "only dev has an issuer of its own that could use this: remove it")
+			}
+		}
+	}
+	for _, issuer := range i.Issuers {
+		u, err := url.Parse(issuer.URL)
+		switch {
+		case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.Fragment != "":
+			v.fail("identity.issuers", "%q is no issuer: write its URL as it stands in the iss of its tokens", issuer.URL)
+		case u.Scheme == "http" && !i.AllowHTTP && !isLoopback(u.Hostname()):
+			v.fail("identity.issuers", "%s would send its keys over http: use https, or set identity.allow_http", issuer.URL)
+		}
+	}
+	if _, ok := heliograph.ParseGUID(string(i.Tenant)); i.Tenant != "" && !ok {
+		v.fail("identity.tenant", "%q is no tenant: write a GUID", i.Tenant)
+	}
+	known := map[heliograph.AppID]bool{}
+	for _, a := range i.Applications {
+		if known[a.ID] {
+			v.fail("identity.applications", "the application %s stands there twice", a.ID)
+		}
+		known[a.ID] = true
+	}
+	for _, u := range i.Users {
+		if _, ok := heliograph.ParseGUID(string(u.Tenant)); u.Tenant != "" && !ok {
+			v.fail("identity.users", "the tenant of %s is %q: write a GUID", u.UPN, u.Tenant)
+		}
+	}
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+func (v *validator) limits() {
+	p, d := &v.c.Publish, &v.c.Delivery
+	v.atLeast("publish.max_event_bytes", int64(p.MaxEventBytes), 1<<10)
+	v.atLeast("publish.max_batch_events", int64(p.MaxBatchEvents), 1)
+	switch {
+	case p.MaxRequestBytes > maxRequest:
+		v.fail("publish.max_request_bytes", "%s would not fit into one frame of the change log: write at most %s",
+			p.MaxRequestBytes, maxRequest)
+	case p.MaxRequestBytes < p.MaxEventBytes:
+		v.fail("publish.max_request_bytes", "%s is less than one event may have (publish.max_event_bytes, %s)",
+			p.MaxRequestBytes, p.MaxEventBytes)
+	}
+	v.atLeast("delivery.batch_count", int64(d.BatchCount), 1)
+	v.atLeast("delivery.batch_bytes", int64(d.BatchBytes), 1<<10)
+	v.atLeast("delivery.lane_pending", int64(d.LanePending), int64(d.BatchCount))
+	v.atLeast("delivery.lane_flights", int64(d.LaneFlights), 1)
+	v.atLeast("delivery.max_in_flight", int64(d.MaxInFlight), 1<<20)
+	v.atLeast("delivery.max_unread", int64(d.MaxUnread), int64(p.MaxBatchEvents))
+}
+
+// maxRequest leaves what is added to the events of a full request room in a frame, which stays under 1 MB.
+const maxRequest Bytes = 900_000
+
+func (v *validator) atLeast(key string, n, least int64) {
+	if n < least {
+		v.fail(key, "%d is too little: write at least %d", n, least)
+	}
+}
+
+func (v *validator) rest() {
+	c := v.c
+	if c.Mode != Dev && c.Mode != Serve {
+		v.errs = append(v.errs, fmt.Errorf("%q is no mode: dev and serve are", c.Mode))
+	}
+	if c.ShutdownGrace <= 0 {
+		v.fail("shutdown_grace", "%s leaves no time to stop: write at least 1s", c.ShutdownGrace)
+	}
+	if c.Catalog.Profile == "" {
+		v.fail("catalog.profile", "a profile is needed: leave it out for the default")
+	}
+	if !slices.Contains([]string{"auto", "text", "json"}, c.Log.Format) {
+		v.fail("log.format", "%q is no format: write auto, text or json", c.Log.Format)
+	}
+	owner := map[string]string{}
+	for _, d := range c.Drives {
+		if d.User == "" || d.Dir == "" {
+			v.fail("drives", "%q is no drive: write USER=DIR", d)
+		} else if other, is := owner[d.User]; is {
+			v.fail("drives", "%s has two drives, %s and %s: a user has one", d.User, other, d.Dir)
+		}
+		owner[d.User] = d.Dir
+	}
+}

@@ -1,0 +1,157 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"heliograph.dev"
+)
+
+// Address is a host:port to listen on. Empty is off, and is written so.
+type Address string
+
+// UnmarshalText reads host:port, or off.
+func (a *Address) UnmarshalText(text []byte) error {
+	*a = Address(text)
+	if *a == off {
+		*a = ""
+	}
+	return nil
+}
+
+// String returns host:port, or off.
+func (a Address) String() string {
+	if a == "" {
+		return off
+	}
+	return string(a)
+}
+
+const off = "off"
+
+// Bytes is a size. It is written as a number with an optional unit: 900000, 900kB, 256KiB, 1.5GiB.
+type Bytes int64
+
+// units stand largest first within each base, so that String finds the shortest form.
+func units() []struct {
+	name string
+	size Bytes
+} {
+	return []struct {
+		name string
+		size Bytes
+	}{
+		{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
+		{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1},
+	}
+}
+
+// UnmarshalText reads a size.
+func (b *Bytes) UnmarshalText(text []byte) error {
+	s := string(text)
+	number, factor := s, Bytes(1)
+	for _, u := range units() {
+		if head, ok := cutSuffixFold(s, u.name); ok {
+			number, factor = strings.TrimSpace(head), u.size
+			break
+		}
+	}
+	n, err := strconv.ParseFloat(number, 64)
+	size := n * float64(factor)
+	if err != nil || math.IsNaN(size) || size < 0 || size >= math.MaxInt64 {
+		return fmt.Errorf("%q is no size: write a number with a unit, such as 256KiB", s)
+	}
+	*b = Bytes(size)
+	return nil
+}
+
+func cutSuffixFold(s, suffix string) (head string, ok bool) {
+	at := len(s) - len(suffix)
+	if at < 0 || !strings.EqualFold(s[at:], suffix) {
+		return s, false
+	}
+	return s[:at], true
+}
+
+// String returns the size in the largest unit that divides it.
+func (b Bytes) String() string {
+	for _, u := range units() {
+		if b >= u.size && b%u.size == 0 {
+			return strconv.FormatInt(int64(b/u.size), 10) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(b), 10)
+}
+
+// Drive is a folder that is a user's drive.
+type Drive struct{ User, Dir string }
+
+// UnmarshalText reads USER=DIR.
+func (d *Drive) UnmarshalText(text []byte) error {
+	user, dir, ok := strings.Cut(string(text), "=")
+	if !ok || user == "" || dir == "" {
+		return fmt.Errorf("%q is no drive: write USER=DIR", text)
+	}
+	d.User, d.Dir = user, dir
+	return nil
+}
+
+// String returns USER=DIR.
+func (d Drive) String() string { return d.User + "=" + d.Dir }
+
+// Issuer is one whose tokens are believed, for one tenant or for all that its tokens name.
+type Issuer struct {
+	URL    string
+	Tenant heliograph.TenantID
+}
+
+// UnmarshalText reads URL or TENANT=URL.
+func (i *Issuer) UnmarshalText(text []byte) error {
+	*i = Issuer{URL: string(text)}
+	head, url, ok := strings.Cut(i.URL, "=")
+	if tenant, isGUID := heliograph.ParseGUID(head); ok && isGUID {
+		*i = Issuer{URL: url, Tenant: heliograph.TenantID(tenant.String())}
+	}
+	return nil
+}
+
+// String returns URL or TENANT=URL.
+func (i Issuer) String() string {
+	if i.Tenant == "" {
+		return i.URL
+	}
+	return string(i.Tenant) + "=" + i.URL
+}
+
+// Application is a client that dev's issuer knows.
+type Application struct {
+	ID     heliograph.AppID
+	Name   string
+	Secret heliograph.Secret
+	Roles  []string // nil: every application permission
+}
+
+// User is a person that dev's issuer knows.
+type User struct {
+	UPN            string
+	ID             heliograph.ObjectID
+	Tenant         heliograph.TenantID
+	Name           string
+	Password       heliograph.Secret // empty: any
+	DirectoryRoles []string
+}
+
+// parsePrefix reads a prefix, or one address.
+func parsePrefix(s string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%q is no address or prefix: write one such as 10.1.0.0/16", s)
+	}
+	return prefix.Masked(), nil
+}
