@@ -82,6 +82,9 @@ type TLS struct {
 	Certificate string `key:"certificate" flag:"tls-cert"`
 	// The PEM file of the certificate's key.
 	Key string `key:"key" flag:"tls-key"`
+	// dev: the folder of the local authority that certificates are made with when there is none. It is made once, so
+	// that clients trust it once. Left out: heliograph/ca in the user's configuration folder.
+	LocalCA string `key:"local_ca" flag:"local-ca"`
 }
 
 // NATS points to an engine outside of this process.

@@ -25,6 +25,8 @@ func help(key string) string {
 		return "The PEM file of the certificate and those that it rests on"
 	case "tls.key":
 		return "The PEM file of the certificate's key"
+	case "tls.local_ca":
+		return "dev: the folder of the local authority that certificates are made with when there is none"
 	case "nats.url":
 		return "The address of an existing NATS with JetStream (nats://host:4222), several with commas between them"
 	case "nats.credentials":

@@ -58,7 +58,19 @@ func Load(s Sources) (*Config, error) {
 			}
 		}
 	}
+	if c.Mode == Dev && c.TLS.LocalCA == "" {
+		c.TLS.LocalCA = userFolder("ca")
+	}
 	return c, errors.Join(errs...)
+}
+
+// userFolder returns where the user keeps what belongs to all of its servers, or "" for a user without a home.
+func userFolder(name string) string {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "heliograph", name)
 }
 
 // set gives a setting its value. A number that is 0 leaves the default.

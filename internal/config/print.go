@@ -21,9 +21,9 @@ func (c *Config) Origin(key string) string {
 	return "default"
 }
 
-// WriteYAML writes the effective configuration in the form of heliograph.yaml, each value with its origin behind it
+// Print writes the effective configuration in the form of heliograph.yaml, each value with its origin behind it
 // and secrets masked.
-func (c *Config) WriteYAML(w io.Writer) error {
+func (c *Config) Print(w io.Writer) error {
 	root := &yaml.Node{Kind: yaml.MappingNode}
 	groups := map[string]*yaml.Node{"": root}
 	for _, s := range settings() {

@@ -64,6 +64,8 @@ func (v *validator) listen() {
 		v.fail("tls.certificate", "nothing is answered with it while listen.https is off: set listen.https, such as :8443")
 	case t.Certificate == "" && l.HTTPS != "" && v.c.Mode == Serve:
 		v.fail("listen.https", "https needs a certificate: set tls.certificate and tls.key, or set it off and let a proxy end TLS")
+	case t.Certificate == "" && l.HTTPS != "" && t.LocalCA == "":
+		v.fail("tls.local_ca", "there is no home folder to keep a local authority in: set a folder, or set listen.https off")
 	}
 	if u, err := url.Parse(v.c.PublicURL); v.c.PublicURL != "" &&
 		(err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "") {
