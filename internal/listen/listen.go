@@ -1,25 +1,45 @@
-// Package listen is a receiver of notifications: it answers the handshake, takes and shows what comes, and may
-// forward it.
+// Package listen is a receiver of change notifications for a developer's terminal: it answers the endpoint
+// validation as Graph's documentation asks, takes every collection with 202, shows what came, and may pass
+// each request on to an application.
+//
+// It trusts nobody: bodies are bounded, what senders wrote is printed without its control characters (a
+// resource's name cannot clear the screen), clientState and validation tokens are compared or counted and
+// never shown.
+//
+// When a target is set, the target's answer is what the sender gets, for the handshake too. Otherwise the
+// sender is answered as soon as its request is understood, before anything is printed: a paused terminal
+// costs it nothing.
+//
+// A Receiver may serve any number of requests at once. Each block of output is one Write, made under a lock.
 package listen
 
 import (
-	"context"
-	"encoding/json"
+	"cmp"
+	"crypto/subtle"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"heliograph.dev"
 )
+
+// maxBody bounds a collection. Graph's own are far smaller, rich ones included.
+const maxBody = 16 << 20
 
 // Format is how a Receiver prints.
 type Format uint8
 
 // The formats.
 const (
-	Text Format = iota // for a person
+	Text Format = iota // blocks for a person
 	JSON               // one object per line
 )
 
@@ -28,29 +48,22 @@ type Options struct {
 	// Out is where it prints, or nil to print nothing.
 	Out    io.Writer
 	Format Format
-	Color  bool // see Colors
-	// ForwardTo is the URL that requests are passed on to, or empty.
+	Color  bool // of Text; see Colors
+	// ForwardTo is the http or https URL that requests are passed on to, or empty. A request's path is added
+	// to the URL's.
 	ForwardTo string
-	// ClientState, when set, is what each notification must carry.
+	// ForwardTimeout bounds a forwarded request, the answer included; 0 means ten seconds.
+	ForwardTimeout time.Duration
+	// ClientState, when set, is what each notification must carry. One that does not is shown and counted as
+	// forged; its sender is told nothing.
 	ClientState heliograph.Secret
-	// Happened tells when the change behind a notification happened, where the caller knows.
+	// Happened tells when the change behind a notification happened, where the caller knows better than the
+	// notification does.
 	Happened func(*Notification) (time.Time, bool)
-	// Received is called with each notification, after it was answered, by the request's goroutine.
+	// Received is called with each notification once its sender was answered, by the request's goroutine.
 	Received func(*Receipt)
 	Now      func() time.Time
 	Logger   *slog.Logger
-}
-
-// Notification is an item of a changeNotificationCollection.
-type Notification struct {
-	ID                             string          `json:"id,omitempty"`
-	SubscriptionID                 string          `json:"subscriptionId"`
-	SubscriptionExpirationDateTime string          `json:"subscriptionExpirationDateTime"`
-	TenantID                       string          `json:"tenantId"`
-	ChangeType                     string          `json:"changeType,omitempty"`
-	LifecycleEvent                 string          `json:"lifecycleEvent,omitempty"`
-	Resource                       string          `json:"resource,omitempty"`
-	ResourceData                   json.RawMessage `json:"resourceData,omitempty"`
 }
 
 // Receipt is a notification as it came.
@@ -58,26 +71,233 @@ type Receipt struct {
 	Notification
 	At          time.Time // when its request had been read
 	Path        string    // of the request
-	Index, Size int       // its place in the collection
+	Index, Size int       // its place in its collection, from 0, and how many there were
+	// Latency is how long after the change it came, or 0 when that is not known.
+	Latency time.Duration
+	// Forged reports that it lacks the clientState that it should carry.
+	Forged bool
+	// Tokens is how many validation tokens came with the collection.
+	Tokens int
 }
 
 // Counts are what a Receiver has seen.
-type Counts struct{ Handshakes, Collections, Notifications, Lifecycle, Forged, Rejected uint64 }
+type Counts struct {
+	Handshakes    uint64
+	Collections   uint64
+	Notifications uint64 // of changes
+	Lifecycle     uint64 // lifecycle notifications
+	Forged        uint64 // of both, those with a wrong clientState
+	Rejected      uint64 // requests that were no notifications
+}
 
-// Receiver is an http.Handler.
-type Receiver struct{}
+// Receiver is an http.Handler that takes notifications.
+type Receiver struct {
+	opts   Options
+	target *url.URL // nil: do not forward
+	client *http.Transport
+	view   view
 
-// New checks the options.
-func New(opts Options) (*Receiver, error) { return &Receiver{}, nil }
+	out sync.Mutex
 
-// ServeHTTP takes one request.
-func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {}
+	handshakes, collections, notifications, lifecycle, forged, rejected atomic.Uint64
+}
 
-// Serve serves on the listener until ctx is done.
-func (r *Receiver) Serve(ctx context.Context, listener net.Listener) error { return nil }
+// New returns a Receiver. It needs Now and Logger; Close it, or let Serve do so.
+func New(opts Options) (*Receiver, error) {
+	r := &Receiver{opts: opts, client: newTransport()}
+	r.opts.ForwardTimeout = cmp.Or(opts.ForwardTimeout, defaultForwardTimeout)
+	switch opts.Format {
+	case Text:
+		r.view = textView{paint: opts.Color}
+	case JSON:
+		r.view = lineView{}
+	default:
+		return nil, fmt.Errorf("unknown output format %d", opts.Format)
+	}
+	if opts.ForwardTo != "" {
+		target, err := url.Parse(opts.ForwardTo)
+		if err != nil || (target.Scheme != "http" && target.Scheme != "https") || target.Host == "" {
+			return nil, heliograph.Errorf(heliograph.Invalid, "listen.forward", "cannot forward to %q: want a URL like http://localhost:3000/notify", opts.ForwardTo)
+		}
+		r.target = target
+	}
+	return r, nil
+}
 
 // Counts returns what came so far.
-func (r *Receiver) Counts() Counts { return Counts{} }
+func (r *Receiver) Counts() Counts {
+	return Counts{
+		Handshakes: r.handshakes.Load(), Collections: r.collections.Load(), Notifications: r.notifications.Load(),
+		Lifecycle: r.lifecycle.Load(), Forged: r.forged.Load(), Rejected: r.rejected.Load(),
+	}
+}
 
-// Colors reports whether to print colours on w.
-func Colors(w io.Writer, getenv func(string) string) bool { return false }
+// ServeHTTP takes one request: a handshake, or a collection of notifications.
+func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
+	in := &incoming{at: r.opts.Now(), path: req.URL.Path, body: body}
+	if err != nil {
+		r.reject(w, in, readProblem(err))
+		return
+	}
+	if query := req.URL.Query(); query.Has("validationToken") {
+		r.handshake(w, req, in, query.Get("validationToken"))
+		return
+	}
+	collection, prob := understand(req, body)
+	switch {
+	case r.target != nil:
+		if prob != nil {
+			r.note(in, prob) // and let the target say what it thinks of it
+		}
+		receipts := r.receive(in, collection)
+		defer r.hand(receipts) // also when the target's answer breaks off
+		r.forward(w, req, in, nil)
+	case prob != nil:
+		r.reject(w, in, prob)
+	default:
+		answer(w, http.StatusAccepted, "")
+		r.hand(r.receive(in, collection))
+	}
+}
+
+// hand gives the caller what came.
+func (r *Receiver) hand(receipts []Receipt) {
+	if r.opts.Received == nil {
+		return
+	}
+	for i := range receipts {
+		r.opts.Received(&receipts[i])
+	}
+}
+
+// incoming is a request that has been read.
+type incoming struct {
+	at   time.Time
+	path string
+	body []byte
+}
+
+// problem is why a request was refused.
+type problem struct {
+	status int
+	text   string
+}
+
+func readProblem(err error) *problem {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return &problem{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d MB", maxBody>>20)}
+	}
+	return &problem{http.StatusBadRequest, "the body ended early"}
+}
+
+// understand reads the collection that a request carries, or says why it carries none.
+func understand(req *http.Request, body []byte) (Collection, *problem) {
+	if req.Method != http.MethodPost {
+		return Collection{}, &problem{http.StatusMethodNotAllowed, "this is a receiver of change notifications: POST them here"}
+	}
+	if coding := req.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return Collection{}, &problem{http.StatusUnsupportedMediaType, fmt.Sprintf("content encoding %q is not spoken here", coding)}
+	}
+	collection, err := ParseCollection(body)
+	if err != nil {
+		return Collection{}, &problem{http.StatusBadRequest, err.Error()}
+	}
+	return collection, nil
+}
+
+// handshake echoes the token, decoded once, exactly (contract 4.4, 4.6). Nothing in it is escaped: it goes out
+// as plain text that no browser may take for anything else.
+func (r *Receiver) handshake(w http.ResponseWriter, req *http.Request, in *incoming, token string) {
+	r.handshakes.Add(1)
+	if r.target == nil {
+		answer(w, http.StatusOK, token)
+	}
+	r.print(r.view.handshake(in, token))
+	if r.target != nil {
+		r.forward(w, req, in, &token)
+	}
+}
+
+// answer sends an answer off at once: its length is known, so the sender need not wait for the handler's end.
+// Should the sender have gone, there is nobody to tell.
+func answer(w http.ResponseWriter, status int, text string) {
+	header := w.Header()
+	header.Set("Content-Length", strconv.Itoa(len(text)))
+	if text != "" {
+		header.Set("Content-Type", "text/plain; charset=utf-8")
+		header.Set("X-Content-Type-Options", "nosniff")
+	}
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text) //nolint:gosec // plain text, nosniff: no browser runs it, and the token must come back as it is
+	_ = http.NewResponseController(w).Flush()
+}
+
+func (r *Receiver) reject(w http.ResponseWriter, in *incoming, prob *problem) {
+	if prob.status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", http.MethodPost)
+	}
+	answer(w, prob.status, prob.text+"\n")
+	r.note(in, prob)
+}
+
+// note counts and prints a request that carried no notifications.
+func (r *Receiver) note(in *incoming, prob *problem) {
+	r.rejected.Add(1)
+	r.print(r.view.rejected(in, prob))
+}
+
+// receive counts and prints the notifications of a collection.
+func (r *Receiver) receive(in *incoming, collection Collection) []Receipt {
+	if len(collection.Value) > 0 {
+		r.collections.Add(1)
+	}
+	receipts := make([]Receipt, len(collection.Value))
+	for i := range collection.Value {
+		receipt := &receipts[i]
+		*receipt = Receipt{
+			Notification: collection.Value[i], At: in.at, Path: in.path,
+			Index: i, Size: len(collection.Value), Tokens: collection.Tokens,
+		}
+		receipt.Latency = r.latency(receipt)
+		receipt.Forged = r.isForged(receipt)
+		if receipt.Forged {
+			r.forged.Add(1)
+		}
+		if receipt.LifecycleEvent != "" {
+			r.lifecycle.Add(1)
+		} else {
+			r.notifications.Add(1)
+		}
+		r.print(r.view.notification(receipt))
+	}
+	return receipts
+}
+
+func (r *Receiver) latency(receipt *Receipt) time.Duration {
+	happened, known := receipt.EventTime, !receipt.EventTime.IsZero()
+	if r.opts.Happened != nil {
+		if at, ok := r.opts.Happened(&receipt.Notification); ok {
+			happened, known = at, true
+		}
+	}
+	if !known {
+		return 0
+	}
+	return max(0, receipt.At.Sub(happened)) // another machine's clock may be ahead
+}
+
+func (r *Receiver) isForged(receipt *Receipt) bool {
+	want := r.opts.ClientState
+	return !want.IsZero() && subtle.ConstantTimeCompare([]byte(want.Reveal()), []byte(receipt.ClientState.Reveal())) != 1
+}
+
+// print writes one block. Where the output has gone there is nobody to tell, and notifications still count.
+func (r *Receiver) print(block []byte) {
+	if r.opts.Out == nil {
+		return
+	}
+	r.out.Lock()
+	defer r.out.Unlock()
+	_, _ = r.opts.Out.Write(block)
+}

@@ -1,0 +1,103 @@
+package listen_test
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"heliograph.dev/internal/listen"
+)
+
+var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// receiver is a Receiver behind a real server, with its output. Close waits until all handlers have ended.
+type receiver struct {
+	*listen.Receiver
+	*httptest.Server
+	out *buffer
+}
+
+func (r receiver) Close() {
+	r.Server.Close()
+	r.Receiver.Close()
+}
+
+func (r receiver) output() string { return r.out.String() }
+
+func receive(t *testing.T, opts listen.Options) receiver {
+	t.Helper()
+	out := &buffer{}
+	opts.Out = out
+	opts.Logger = quiet()
+	if opts.Now == nil {
+		opts.Now = func() time.Time { return start }
+	}
+	r, err := listen.New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := receiver{r, httptest.NewServer(r), out}
+	t.Cleanup(both.Close)
+	return both
+}
+
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+type response struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// send makes a request with the headers given in pairs and reads the whole answer. It follows no redirect.
+func send(t *testing.T, method, url, body string, headers ...string) response {
+	t.Helper()
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i+1] != "" {
+			req.Header.Set(headers[i], headers[i+1])
+		}
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response{resp.StatusCode, resp.Header, string(text)}
+}
