@@ -42,7 +42,7 @@ func ParseCertificate(text string) (*Certificate, error) {
 	}
 	found, parseErr := x509.ParseCertificates(der)
 	switch {
-	case parseErr != nil:
+	case parseErr != nil, len(found) == 0:
 		return nil, refuse(RuleFormat, isNot(der), nil)
 	case len(found) > 1:
 		return nil, refuseSeveral(len(found))

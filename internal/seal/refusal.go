@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/pem"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -41,9 +42,7 @@ func (r *Refusal) Unwrap() error { return r.err }
 
 func refuse(rule, detail string, args map[string]string) error {
 	all := map[string]string{"detail": detail}
-	for name, value := range args {
-		all[name] = value
-	}
+	maps.Copy(all, args)
 	return &Refusal{Rule: rule, Args: all, err: &heliograph.Error{
 		Kind: heliograph.Invalid, Rule: rule, Code: "ValidationError", Message: graphText + " " + detail,
 	}}
