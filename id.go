@@ -63,17 +63,18 @@ func ParseGUID(s string) (GUID, bool) {
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return GUID{}, false
 	}
-	n := 0
-	for i := 0; i < len(s); i += 2 {
-		if s[i] == '-' {
-			i++
+	for n := range g {
+		at := 2 * n
+		for _, dash := range [...]int{8, 13, 18, 23} {
+			if at >= dash {
+				at++
+			}
 		}
-		hi, lo := unhex(s[i]), unhex(s[i+1])
+		hi, lo := unhex(s[at]), unhex(s[at+1])
 		if hi > 15 || lo > 15 {
 			return GUID{}, false
 		}
 		g[n] = hi<<4 | lo
-		n++
 	}
 	return g, true
 }
