@@ -60,10 +60,8 @@ func (c *Client) Exchange(ctx context.Context, r Request) Exchange {
 		header["User-Agent"] = []string{""} // none is sent
 	}
 	e := &Endpoint{client: c, url: u, header: header}
-	p := &payload{data: r.Body}
-	defer p.release()
 	t := &tracer{elapsed: func() time.Duration { return c.real.Now().Sub(began) }}
-	req := e.request(httptrace.WithClientTrace(within, t.hooks()), p, nil)
+	req := e.request(httptrace.WithClientTrace(within, t.hooks()), r.Body, nil)
 	if len(r.Body) == 0 {
 		req.Body, req.GetBody = http.NoBody, nil
 	}
@@ -71,6 +69,7 @@ func (c *Client) Exchange(ctx context.Context, r Request) Exchange {
 	if err == nil {
 		noteAnswer(&x.Attempt, resp)
 		err = keep(&x, resp)
+		_ = resp.Body.Close()
 	}
 	if err != nil {
 		noteFailure(ctx, within, &x.Attempt, err, u)
@@ -82,7 +81,6 @@ func (c *Client) Exchange(ctx context.Context, r Request) Exchange {
 
 // keep reads the answer's body up to the bound.
 func keep(x *Exchange, resp *http.Response) error {
-	defer func() { _ = resp.Body.Close() }()
 	x.Header = resp.Header
 	if resp.TLS != nil {
 		x.TLS = tls.VersionName(resp.TLS.Version)

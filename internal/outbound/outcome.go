@@ -50,7 +50,7 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 		return 0
 	}
 	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second //nolint:gosec // 31 bits
+		return time.Duration(seconds) * time.Second
 	}
 	at, err := http.ParseTime(text)
 	if err != nil {
@@ -92,8 +92,7 @@ func classify(err error, u *url.URL) (heliograph.Reason, string) {
 		return orTimedOut(err, heliograph.ConnectFailed), "connect to " + u.Host + ": " + connectDetail(err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return heliograph.TimedOut, "no connection to " + u.Host + " in time"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
-		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &op):
 		return heliograph.ConnectionBroke, "the connection was closed before a whole answer"
 	case strings.Contains(err.Error(), "response headers exceeded"):
 		return heliograph.ConnectionBroke, "the answer's headers are too long"
@@ -111,8 +110,7 @@ func orTimedOut(err error, otherwise heliograph.Reason) heliograph.Reason {
 
 // connectDetail names the system's reason, not the address.
 func connectDetail(err error) string {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno.Error()
 	}
 	return "no connection in time"
@@ -133,10 +131,10 @@ func tlsDetail(err error) string {
 		return "the certificate is not for this host"
 	case errors.As(err, &chain):
 		return cut(chain.Err.Error())
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-		return "the other side closed the connection"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no handshake in time"
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return "the other side closed the connection"
 	}
 	return cut(err.Error())
 }
