@@ -63,13 +63,7 @@ func ParseGUID(s string) (GUID, bool) {
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return GUID{}, false
 	}
-	for n := range g {
-		at := 2 * n
-		for _, dash := range [...]int{8, 13, 18, 23} {
-			if at >= dash {
-				at++
-			}
-		}
+	for n, at := range [len(g)]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34} {
 		hi, lo := unhex(s[at]), unhex(s[at+1])
 		if hi > 15 || lo > 15 {
 			return GUID{}, false
