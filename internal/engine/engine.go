@@ -1,181 +1,161 @@
-// Package engine keeps everything that must outlive the process, on NATS JetStream.
 package engine
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
+	"fmt"
+	"hash/fnv"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"heliograph.dev"
 )
 
-// Options say where the engine keeps its data and how much of it.
-type Options struct {
-	Dir            string
-	NATS           string
-	Credentials    string
-	TLS            *tls.Config
-	Partitions     int
-	Shards         int
-	Replicas       int
-	MaxLogBytes    int64
-	MinFreeBytes   uint64
-	AcceptLazySync bool
-	Logger         *slog.Logger
-	Now            func() time.Time
+// Engine is the open store. Open makes it.
+type Engine struct {
+	o      Options
+	logger *slog.Logger
+
+	folder *folder        // nil with an existing NATS
+	server *server.Server // likewise
+	conn   *nats.Conn
+	js     jetstream.JetStream
+
+	changes, backlog, meta jetstream.Stream
+	partitions             []*partition
+	shards                 []*shard
+
+	refusal atomic.Pointer[heliograph.Error] // what Room answers
+
+	life   context.Context // ends when Close begins
+	end    context.CancelFunc
+	work   sync.WaitGroup // goroutines that life ends
+	close  sync.Once
+	closed chan struct{} // closed when everything is down
 }
 
-// Engine is the open store.
-type Engine struct{}
+// Open opens the engine, making and migrating what it needs. On an empty folder that takes some ten
+// milliseconds. ctx bounds it, but for the reading of a large store.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{o: o, logger: o.Logger, closed: make(chan struct{})}
+	e.life, e.end = context.WithCancel(context.WithoutCancel(ctx))
+	if o.NATS == "" {
+		err = e.embed()
+	} else {
+		err = e.connect(ctx)
+	}
+	if err == nil {
+		err = e.prepare(ctx)
+	}
+	if err == nil {
+		err = e.watchRoom(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open engine: %w", err), e.Close(context.WithoutCancel(ctx)))
+	}
+	return e, nil
+}
 
-var errNotYet = errors.New("not built yet")
+// Close ends what is running, then the connection, then the embedded server, and gives the folder free. It
+// waits for that until ctx is done and may be called again, to wait on. Whoever appends, reads or watches is to
+// be stopped before: calls that are under way fail.
+func (e *Engine) Close(ctx context.Context) error {
+	e.close.Do(func() {
+		e.end()
+		go e.shutdown()
+	})
+	select {
+	case <-e.closed:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close engine: still stopping: %w", ctx.Err())
+	}
+}
 
-// Open opens the engine.
-func Open(ctx context.Context, o Options) (*Engine, error) { return nil, errNotYet }
+func (e *Engine) shutdown() {
+	defer close(e.closed)
+	e.work.Wait()
+	if e.conn != nil {
+		e.conn.Close()
+	}
+	if e.server != nil {
+		e.server.Shutdown()
+		e.server.WaitForShutdown()
+	}
+	if e.folder != nil {
+		e.folder.release()
+	}
+}
 
-// Close stops it.
-func (e *Engine) Close(ctx context.Context) error { return errNotYet }
+// Check reports whether the engine works: connected, every stream has a leader, and no write has failed for
+// good.
+func (e *Engine) Check(ctx context.Context) error {
+	if e.life.Err() != nil {
+		return errClosed
+	}
+	if e.server != nil {
+		if health := healthOf(e.server); health != nil {
+			return fmt.Errorf("check engine: %w", health)
+		}
+	}
+	if status := e.conn.Status(); status != nats.CONNECTED {
+		return fmt.Errorf("check engine: NATS connection is %v", status)
+	}
+	for _, s := range e.streams() {
+		info, err := s.Info(ctx)
+		if err != nil {
+			return fmt.Errorf("check engine: stream %s: %w", s.CachedInfo().Config.Name, err)
+		}
+		if info.Cluster != nil && info.Cluster.Leader == "" {
+			return fmt.Errorf("check engine: stream %s has no leader", info.Config.Name)
+		}
+	}
+	return nil
+}
 
-// Check reports whether the engine can take writes.
-func (e *Engine) Check(ctx context.Context) error { return errNotYet }
+func (e *Engine) streams() []jetstream.Stream {
+	all := []jetstream.Stream{e.changes, e.backlog, e.meta}
+	for _, s := range e.shards {
+		all = append(all, s.stream)
+	}
+	return all
+}
 
 // Partitions returns how many partitions the change log has.
-func (e *Engine) Partitions() int { return 1 }
+func (e *Engine) Partitions() int { return len(e.partitions) }
 
-// PartitionOf returns the partition of a tenant.
-func (e *Engine) PartitionOf(tenant heliograph.TenantID) int { return 0 }
-
-// MaxFrame is the most bytes that one frame may take.
-const MaxFrame = 1000 << 10
-
-// FrameOverhead is how many bytes a frame takes beside its changes' ChangeSize.
-const FrameOverhead = 64
-
-// ChangeSize returns the bytes that c takes in a frame.
-func ChangeSize(c *heliograph.Change) int { return 0 }
-
-// Append writes changes as one frame.
-func (e *Engine) Append(ctx context.Context, partition int, changes []heliograph.Change) (uint64, error) {
-	return 0, errNotYet
+// PartitionOf returns the partition of a tenant: the same for the life of the store.
+func (e *Engine) PartitionOf(tenant heliograph.TenantID) int {
+	return bucket(string(tenant), len(e.partitions))
 }
 
-// Room returns nil when there is room for more changes.
-func (e *Engine) Room() error { return errNotYet }
-
-// Read follows a partition from a sequence on.
-func (e *Engine) Read(ctx context.Context, partition int, from uint64) (*FrameReader, error) {
-	return nil, errNotYet
+// bucket spreads names over n. What it answers stands on disk: it must never change.
+func bucket(name string, n int) int {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name))
+	return int(h.Sum64() % uint64(n)) //nolint:gosec // below n
 }
 
-// FrameReader reads the frames of a partition in order, and waits at the tail for more.
-type FrameReader struct{}
-
-// Next returns the next frame. A *FrameError tells of one frame that cannot be read: the reader goes on behind it.
-func (r *FrameReader) Next(ctx context.Context) (heliograph.Frame, error) {
-	return heliograph.Frame{}, errNotYet
+// pause waits for d, or less when ctx or the engine ends.
+func (e *Engine) pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-e.life.Done():
+		return errClosed
+	}
 }
-
-// Close ends the reader.
-func (r *FrameReader) Close() {}
-
-// FrameError is a frame that stands in the log and cannot be read.
-type FrameError struct {
-	Partition int
-	Sequence  uint64
-	Err       error
-}
-
-// Error says which frame and why.
-func (e *FrameError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *FrameError) Unwrap() error { return e.Err }
-
-// Frame returns one frame.
-func (e *Engine) Frame(ctx context.Context, seq uint64) (heliograph.Frame, error) {
-	return heliograph.Frame{}, errNotYet
-}
-
-// LogState is the extent of the change log.
-type LogState struct {
-	First, Last uint64 // sequences; Last is First-1 when the log is empty
-	Bytes       uint64
-}
-
-// LogState returns the extent of the change log.
-func (e *Engine) LogState(ctx context.Context) (LogState, error) { return LogState{}, errNotYet }
-
-// Trim drops the frames before a sequence.
-func (e *Engine) Trim(ctx context.Context, before uint64) error { return errNotYet }
-
-// SequenceAt returns the first sequence written at t or later.
-func (e *Engine) SequenceAt(ctx context.Context, t time.Time) (uint64, error) { return 0, errNotYet }
-
-// SaveCursor keeps the next sequence that a partition's reader wants.
-func (e *Engine) SaveCursor(ctx context.Context, partition int, next uint64) error { return errNotYet }
-
-// Cursor returns what SaveCursor kept, or 0.
-func (e *Engine) Cursor(ctx context.Context, partition int) (uint64, error) { return 0, errNotYet }
-
-// ParkedMessage is one group of refs as it was parked.
-type ParkedMessage struct {
-	Sequence uint64
-	Refs     []heliograph.ParkedRef
-}
-
-// ParkedEndpoint is an endpoint that has a backlog.
-type ParkedEndpoint struct {
-	Endpoint heliograph.Endpoint
-	Messages uint64
-}
-
-// Park keeps refs for an endpoint.
-func (e *Engine) Park(ctx context.Context, endpoint heliograph.Endpoint, refs []heliograph.ParkedRef) (uint64, error) {
-	return 0, errNotYet
-}
-
-// Parked returns up to limit messages of an endpoint, from a sequence on, in order.
-func (e *Engine) Parked(ctx context.Context, endpoint heliograph.Endpoint, from uint64, limit int) ([]ParkedMessage, error) {
-	return nil, errNotYet
-}
-
-// Unpark drops an endpoint's messages up to and including a sequence.
-func (e *Engine) Unpark(ctx context.Context, endpoint heliograph.Endpoint, through uint64) error {
-	return errNotYet
-}
-
-// ParkedEndpoints lists the endpoints that have a backlog.
-func (e *Engine) ParkedEndpoints(ctx context.Context) ([]ParkedEndpoint, error) {
-	return nil, errNotYet
-}
-
-// Get returns one record.
-func (e *Engine) Get(ctx context.Context, tenant heliograph.TenantID, name string) (heliograph.Record, error) {
-	return heliograph.Record{}, errNotYet
-}
-
-// Commit makes all writes or none.
-func (e *Engine) Commit(ctx context.Context, tenant heliograph.TenantID, writes []heliograph.Write) (uint64, error) {
-	return 0, errNotYet
-}
-
-// Watch calls apply with every record that is there, then with every change.
-func (e *Engine) Watch(ctx context.Context, apply func([]heliograph.Record)) (*Watch, error) {
-	return nil, errNotYet
-}
-
-// Watch is a running watch over all records.
-type Watch struct{}
-
-// Ready is closed once every record that was there has been applied.
-func (w *Watch) Ready() <-chan struct{} { return nil }
-
-// Wait waits until the tenant's revision has been applied.
-func (w *Watch) Wait(ctx context.Context, tenant heliograph.TenantID, rev uint64) error {
-	return errNotYet
-}
-
-// Close ends the watch: apply is not called after it returned.
-func (w *Watch) Close() {}

@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"heliograph.dev"
+	"heliograph.dev/internal/engine/frame"
+)
+
+const (
+	backlogPrefix   = "backlog."
+	backlogSubjects = "backlog.*"
+	endpointHeader  = "Heliograph-Endpoint"
+	// mostEndpoint leaves room for the URL beside a full list of refs.
+	mostEndpoint = 16 << 10
+	// What may be on the way while the endpoints are listed: headers only.
+	listAhead      = 1024
+	listAheadBytes = 8 << 20
+	listWait       = 10 * time.Second
+)
+
+// backlogSubject names an endpoint by a hash, since a URL is no subject. The hash also checks the URL that is
+// read back.
+func backlogSubject(endpoint heliograph.Endpoint) string {
+	sum := sha256.Sum256([]byte(endpoint))
+	return backlogPrefix + hex.EncodeToString(sum[:16])
+}
+
+// ParkedMessage is one list of refs as it was parked.
+type ParkedMessage struct {
+	Sequence uint64
+	Refs     []heliograph.ParkedRef
+	// Err says why the list cannot be read; Refs is empty then. Unpark clears it away like any other.
+	Err error
+}
+
+// ParkedEndpoint is an endpoint that has a backlog.
+type ParkedEndpoint struct {
+	Endpoint heliograph.Endpoint
+	Messages uint64
+}
+
+// Park keeps refs for an endpoint and returns once they are on disk. A list is at most MaxParkedRefs long.
+func (e *Engine) Park(ctx context.Context, endpoint heliograph.Endpoint, refs []heliograph.ParkedRef) (uint64, error) {
+	if len(refs) == 0 || len(refs) > MaxParkedRefs {
+		return 0, fmt.Errorf("park: %d refs; a list has 1 to %d", len(refs), MaxParkedRefs)
+	}
+	if len(endpoint) > mostEndpoint || strings.ContainsAny(string(endpoint), "\r\n") || strings.TrimSpace(string(endpoint)) != string(endpoint) {
+		return 0, heliograph.Errorf(heliograph.Invalid, "engine.endpoint", "an endpoint is one line of at most %d bytes", mostEndpoint)
+	}
+	done, err := e.publish(ctx, &nats.Msg{
+		Subject: backlogSubject(endpoint),
+		Header:  nats.Header{jetstream.MsgIDHeader: {nuid.Next()}, endpointHeader: {string(endpoint)}},
+		Data:    frame.AppendRefs(nil, endpoint, refs),
+	})
+	if err != nil {
+		return 0, fmt.Errorf("park: %w", err)
+	}
+	return done.seq, nil
+}
+
+// MaxParkedRefs is how many refs one Park takes.
+const MaxParkedRefs = frame.MaxRefs
+
+// Parked returns an endpoint's messages from a sequence on, in order: at most limit, and fewer when they are
+// large. Only when it returns none is there none.
+func (e *Engine) Parked(ctx context.Context, endpoint heliograph.Endpoint, from uint64, limit int) ([]ParkedMessage, error) {
+	request := getRequest{Seq: max(from, 1), NextFor: backlogSubject(endpoint), Batch: max(limit, 1)}
+	found, err := e.messages(ctx, e.backlog, request)
+	if err != nil {
+		return nil, fmt.Errorf("read backlog: %w", err)
+	}
+	parked := make([]ParkedMessage, len(found))
+	for i, m := range found {
+		parked[i].Sequence = m.seq
+		parked[i].Refs, parked[i].Err = frame.DecodeRefs(m.data, endpoint)
+	}
+	return parked, nil
+}
+
+// Unpark drops an endpoint's messages up to and including a sequence.
+func (e *Engine) Unpark(ctx context.Context, endpoint heliograph.Endpoint, through uint64) error {
+	err := e.backlog.Purge(ctx, jetstream.WithPurgeSubject(backlogSubject(endpoint)), jetstream.WithPurgeSequence(through+1))
+	if err != nil {
+		return unavailable(fmt.Errorf("unpark through %d: %w", through, err))
+	}
+	return nil
+}
+
+// ParkedEndpoints lists the endpoints that have a backlog. It reads one header of each: it is for the start.
+func (e *Engine) ParkedEndpoints(ctx context.Context) ([]ParkedEndpoint, error) {
+	info, err := e.backlog.Info(ctx, jetstream.WithSubjectFilter(backlogSubjects)) // page by page
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("list backlog: %w", err))
+	}
+	waiting := info.State.Subjects
+	if len(waiting) == 0 {
+		return nil, nil
+	}
+	config := jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubject: backlogSubjects, HeadersOnly: true,
+	}
+	t := e.newTail(e.backlog, config, 0, listAhead, listAheadBytes)
+	defer t.close()
+	_, left, err := t.open(ctx)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("list backlog: %w", err))
+	}
+	endpoints := make([]ParkedEndpoint, 0, len(waiting))
+	for left > 0 {
+		msg, meta, err := t.next(ctx, listWait)
+		if err != nil {
+			return nil, fmt.Errorf("list backlog: %w", err)
+		}
+		left = meta.NumPending
+		endpoint := heliograph.Endpoint(msg.Headers().Get(endpointHeader))
+		if backlogSubject(endpoint) != msg.Subject() {
+			e.logger.ErrorContext(ctx, "backlog without its endpoint", "subject", msg.Subject(), "messages", waiting[msg.Subject()])
+			continue
+		}
+		endpoints = append(endpoints, ParkedEndpoint{endpoint, max(waiting[msg.Subject()], 1)})
+	}
+	return endpoints, nil
+}

@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	readyTimeout = 60 * time.Second // after recovery, which is over by then
+	// noLimit leaves the disk to Room: NATS' own limit is taken from what is free at the start, and counts
+	// against the store what others do with the disk.
+	noLimit = 1 << 60
+)
+
+// embed starts a NATS server in this process on the data folder, and connects to it through a pipe.
+func (e *Engine) embed() error {
+	var err error
+	if e.folder, err = claim(e.life, e.o.Dir, e.logger); err != nil {
+		return err
+	}
+	e.server, err = server.NewServer(&server.Options{
+		ServerName:         "heliograph",
+		DontListen:         true,
+		JetStream:          true,
+		StoreDir:           e.o.Dir,
+		SyncAlways:         true, // without it a power cut takes what was acknowledged, and the streams too
+		MaxPayload:         natsPayload,
+		MaxPending:         256 << 20,
+		JetStreamMaxStore:  noLimit,
+		JetStreamMaxMemory: 256 << 20, // consumers only: no stream is kept in memory
+		JetStreamLimits:    server.JSLimitOpts{MaxBatchInflightPerStream: 200, MaxBatchInflightTotal: 4000},
+		NoSigs:             true,
+	})
+	if err != nil {
+		return fmt.Errorf("embedded NATS server: %w", err)
+	}
+	log := &serverLog{logger: e.logger}
+	e.server.SetLoggerV2(log, false, false, false)
+	e.server.Start()
+	if !e.server.ReadyForConnections(readyTimeout) {
+		return fmt.Errorf("embedded NATS server did not start: %s", log.lastError())
+	}
+	// A stream that cannot be read is left out by the server. It must not be made anew, as if it had never been.
+	if err := healthOf(e.server); err != nil {
+		return fmt.Errorf("data folder %s is damaged: %w", e.o.Dir, err)
+	}
+	return e.dial("", nats.InProcessServer(e.server))
+}
+
+func healthOf(s *server.Server) error {
+	if h := s.Healthz(&server.HealthzOptions{}); h.Error != "" {
+		return errors.New(h.Error)
+	}
+	return nil
+}
+
+// dial connects. The client keeps nothing back while it is cut off: a publish fails then, and is tried again by
+// who knows whether that is right.
+func (e *Engine) dial(address string, options ...nats.Option) error {
+	var err error
+	e.conn, err = nats.Connect(address, append(options,
+		nats.Name("heliograph"),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(100*time.Millisecond),
+		nats.ReconnectBufSize(-1),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			e.logger.WarnContext(e.life, "nats client", "error", err)
+		}),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil && e.life.Err() == nil {
+				e.logger.WarnContext(e.life, "nats connection lost", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(c *nats.Conn) {
+			e.logger.InfoContext(e.life, "nats connection back", "server", c.ConnectedServerName())
+		}))...)
+	if err != nil {
+		return fmt.Errorf("connect to NATS: %w", err)
+	}
+	if e.js, err = jetstream.New(e.conn); err != nil {
+		return fmt.Errorf("connect to NATS: %w", err)
+	}
+	return nil
+}

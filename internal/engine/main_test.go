@@ -1,0 +1,133 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"heliograph.dev"
+	"heliograph.dev/internal/clock"
+	"heliograph.dev/internal/engine"
+)
+
+// childFolder makes the test binary a process that writes until it is killed. See TestKillLosesNothing.
+const childFolder = "HELIOGRAPH_TEST_CHILD_FOLDER"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childFolder); dir != "" {
+		os.Exit(writeUntilKilled(dir))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+const (
+	tenant heliograph.TenantID = "84bd8158-6d4d-4958-8b9f-9d6445542f95"
+	other  heliograph.TenantID = "9188040d-6c67-4c5b-b112-36a304b66dad"
+)
+
+// open opens an engine on dir, and closes it with the test.
+func open(t testing.TB, o engine.Options) *engine.Engine {
+	t.Helper()
+	e, err := engine.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { shut(t, e) })
+	return e
+}
+
+func shut(t testing.TB, e *engine.Engine) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 20*time.Second)
+	defer cancel()
+	if err := e.Close(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// fresh is a folder of the test's own.
+func fresh(t testing.TB) engine.Options {
+	t.Helper()
+	return engine.Options{Dir: t.TempDir(), Logger: quiet(t)}
+}
+
+// quiet logs errors to the test only: what goes wrong on purpose is a warning.
+func quiet(t testing.TB) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
+}
+
+// changes returns n changes with distinct ids that begin at from, and size bytes of data.
+func changes(from, n, size int) []heliograph.Change {
+	out := make([]heliograph.Change, n)
+	data := []byte(`{"x":"` + strings.Repeat("x", max(size-8, 0)) + `"}`)
+	for i := range out {
+		name := fmt.Sprint(from + i)
+		out[i] = heliograph.Change{
+			ID: heliograph.DeriveGUID(name), Tenant: tenant, Type: heliograph.Updated,
+			Resource: "users/ada/messages/" + name, Time: start, Accepted: start, Data: data,
+		}
+	}
+	return out
+}
+
+func appendOne(t testing.TB, e *engine.Engine, n int) uint64 {
+	t.Helper()
+	seq, err := e.Append(t.Context(), 0, changes(n, 1, 20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seq
+}
+
+func wantKind(t testing.TB, err error, kind heliograph.Kind) {
+	t.Helper()
+	if err == nil || heliograph.KindOf(err) != kind {
+		t.Errorf("err = %v of kind %v, want %v", err, heliograph.KindOf(err), kind)
+	}
+}
+
+// wait ends a test that hangs. It is never reached when the code is right.
+func wait[T any](t testing.TB, what string, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(20 * time.Second):
+		buf := make([]byte, 1<<20)
+		t.Fatalf("no %s\n%s", what, buf[:runtime.Stack(buf, true)])
+		panic("not reached")
+	}
+}
+
+func openReader(t testing.TB, e *engine.Engine, partition int, from uint64) *engine.FrameReader {
+	t.Helper()
+	r, err := e.Read(t.Context(), partition, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return r
+}
+
+func next(t testing.TB, r *engine.FrameReader) heliograph.Frame {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	f, err := r.Next(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// wall is for what is measured, not for what is decided.
+func wall() time.Time { return clock.System().Now() }

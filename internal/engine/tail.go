@@ -1,0 +1,198 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// tail reads a stream in order from a place on, waits at its end for more, and goes on where it was when the
+// consumer behind it is lost. One goroutine reads; any may close it.
+type tail struct {
+	e      *Engine
+	stream jetstream.Stream
+	config jetstream.ConsumerConfig
+	limits jetstream.PullMessagesOpt
+
+	// mostAway, when not zero, is how long a reader may be cut off and still go on.
+	mostAway time.Duration
+
+	last      uint64 // sequence that was read last
+	end       uint64 // of the stream, when the consumer was made
+	delivered uint64 // by the consumer at hand
+
+	mu       sync.Mutex
+	closed   bool
+	messages jetstream.MessagesContext // nil while there is no consumer
+	consumer string
+}
+
+const (
+	tailHeartbeat = 5 * time.Second // two of them missing and a consumer is taken for lost
+	tailExpiry    = 30 * time.Second
+	tailForgotten = 5 * time.Minute // after which the server drops a consumer whose reader has vanished
+	deleteTimeout = 2 * time.Second
+)
+
+// newTail returns a tail whose first message is the one at from, or the first behind it that config's filter
+// wants. most and mostBytes bound what is on the way to the reader.
+func (e *Engine) newTail(stream jetstream.Stream, config jetstream.ConsumerConfig, from uint64, most, mostBytes int) *tail {
+	config.AckPolicy = jetstream.AckNonePolicy
+	config.MemoryStorage = true
+	config.Replicas = 1
+	config.InactiveThreshold = tailForgotten
+	return &tail{
+		e: e, stream: stream, config: config, last: max(from, 1) - 1,
+		limits: jetstream.PullMaxMessagesWithBytesLimit(most, mostBytes),
+	}
+}
+
+// open makes the consumer when there is none, and returns how many messages wait for the reader. It returns
+// the iterator in use.
+func (t *tail) open(ctx context.Context) (jetstream.MessagesContext, uint64, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, 0, ErrReaderClosed
+	}
+	if t.messages != nil {
+		return t.messages, 0, nil
+	}
+	info, err := t.stream.Info(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	if t.end = info.State.LastSeq; t.last > t.end {
+		// A consumer would wait for the sequence it was given and pass over what is written until then.
+		t.e.logger.ErrorContext(ctx, "stream ends before the place of its reader",
+			"stream", info.Config.Name, "last_read", t.last, "last_stored", t.end)
+		t.last = t.end
+	}
+	config := t.config
+	if config.DeliverPolicy != jetstream.DeliverLastPerSubjectPolicy {
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, t.last+1
+	}
+	consumer, err := t.stream.CreateConsumer(ctx, config)
+	if err != nil {
+		return nil, 0, err
+	}
+	t.consumer, t.delivered = consumer.CachedInfo().Name, 0
+	t.messages, err = consumer.Messages(t.limits, jetstream.PullExpiry(tailExpiry),
+		jetstream.PullHeartbeat(tailHeartbeat), jetstream.WithMessagesErrOnMissingHeartbeat(true))
+	return t.messages, consumer.CachedInfo().NumPending, err
+}
+
+// next returns the next message. It waits for it until ctx is done; when wait is not zero, also no longer
+// than that, and then answers errNothing.
+func (t *tail) next(ctx context.Context, wait time.Duration) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+	var away context.Context // ends when the reader was cut off for too long
+	for pause := pauseFirst; ; pause = min(2*pause, pauseMost) {
+		msg, meta, err := t.read(ctx, wait)
+		switch {
+		case err == nil && meta.Sequence.Stream <= t.last: // read before the consumer was made anew
+			continue
+		case err == nil:
+			t.last = meta.Sequence.Stream
+			return msg, meta, nil
+		case ctx.Err() != nil, errors.Is(err, errNothing):
+			return nil, nil, err
+		case t.e.life.Err() != nil:
+			return nil, nil, errClosed
+		case t.isClosed():
+			return nil, nil, ErrReaderClosed
+		}
+		if away == nil && t.mostAway > 0 {
+			var cancel context.CancelFunc
+			away, cancel = context.WithTimeout(ctx, t.mostAway)
+			defer cancel() //nolint:revive // once: away is not nil the next time
+		}
+		if away != nil && away.Err() != nil {
+			return nil, nil, ErrLostTrack
+		}
+		t.e.logger.WarnContext(ctx, "reading a stream from a new consumer", "stream", t.stream.CachedInfo().Config.Name, "after", t.last, "error", err)
+		t.drop()
+		if err := t.e.pause(ctx, pause); err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// caughtUp reports whether nothing is left between the reader and the end of the stream, by asking the server:
+// a message that was announced may have removed itself meanwhile.
+func (t *tail) caughtUp(ctx context.Context) (bool, error) {
+	t.mu.Lock()
+	name := t.consumer
+	t.mu.Unlock()
+	consumer, err := t.stream.Consumer(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	info := consumer.CachedInfo()
+	return info.NumPending == 0 && info.Delivered.Consumer == t.delivered, nil
+}
+
+func (t *tail) isClosed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.closed
+}
+
+var (
+	errNothing = errors.New("nothing to read for now")
+	errSkipped = errors.New("consumer skipped a message")
+)
+
+func (t *tail) read(ctx context.Context, wait time.Duration) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+	messages, _, err := t.open(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	limit := jetstream.NextOpt(jetstream.NextContext(ctx))
+	if wait > 0 {
+		limit = jetstream.NextMaxWait(wait)
+	}
+	msg, err := messages.Next(limit)
+	if err != nil {
+		if wait > 0 && errors.Is(err, nats.ErrTimeout) {
+			return nil, nil, errNothing
+		}
+		return nil, nil, err
+	}
+	meta, err := msg.Metadata()
+	if err != nil {
+		return nil, nil, fmt.Errorf("message without its place: %w", err)
+	}
+	if t.delivered++; meta.Sequence.Consumer != t.delivered {
+		return nil, nil, errSkipped
+	}
+	return msg, meta, nil
+}
+
+// drop forgets the consumer at hand, so that the next read makes a new one.
+func (t *tail) drop() {
+	t.mu.Lock()
+	messages, consumer := t.messages, t.consumer
+	t.messages = nil
+	t.mu.Unlock()
+	if messages == nil {
+		return
+	}
+	messages.Stop()
+	// The server would forget it by itself, later. Neither the reader's context nor its error matter here.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.e.life), deleteTimeout)
+	defer cancel()
+	_ = t.stream.DeleteConsumer(ctx, consumer)
+}
+
+// close ends a read that is under way, and all later ones.
+func (t *tail) close() {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
+	t.drop()
+}

@@ -1,0 +1,229 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"heliograph.dev"
+)
+
+const (
+	watchAhead      = 4096 // messages on the way to a watcher that does not keep up, of each shard
+	watchAheadBytes = 16 << 20
+	watchBatch      = 1024 // records in one call of apply
+	// watchLinger is how long a batch waits for a message that the server has announced.
+	watchLinger = 50 * time.Millisecond
+	// mostAway is how long a watcher may be cut off: with some to spare, less than deletion markers live.
+	mostAway = 30 * time.Minute
+)
+
+// ErrLostTrack is why a watch ended that was cut off so long that it may have missed deletions. Its owner
+// forgets what it has and watches anew.
+var ErrLostTrack = errors.New("cut off from the store for too long: deletions may have been missed")
+
+// Watch is a running watch over all records.
+type Watch struct {
+	e     *Engine
+	apply func([]heliograph.Record)
+	life  context.Context
+	end   context.CancelFunc
+	work  sync.WaitGroup
+	ready chan struct{}
+	done  chan struct{}
+
+	mu      sync.Mutex
+	err     error
+	loading int           // shards that are not loaded yet
+	applied []uint64      // newest revision applied, of each shard
+	moved   chan struct{} // closed when applied moves, and made anew by who waits
+}
+
+// Watch tells apply of every record that there is, then of every change, until it is closed. Shards are
+// independent: the records of one tenant come in order and one call after the other, those of two tenants may
+// come at the same time. apply must not keep the slice. A record's newest value is told; values that it had
+// meanwhile may be left out. A deletion may be told of a record that was never told of.
+func (e *Engine) Watch(ctx context.Context, apply func([]heliograph.Record)) (*Watch, error) {
+	w := &Watch{
+		e: e, apply: apply, ready: make(chan struct{}), done: make(chan struct{}),
+		loading: len(e.shards), applied: make([]uint64, len(e.shards)),
+	}
+	w.life, w.end = context.WithCancel(e.life)
+	var tails []*tail
+	for _, s := range e.shards {
+		t := e.newTail(s.stream, jetstream.ConsumerConfig{FilterSubject: s.prefix + ">"}, 0, watchAhead, watchAheadBytes)
+		t.mostAway = mostAway
+		tails = append(tails, t)
+		if _, _, err := t.open(ctx); err != nil {
+			w.end()
+			for _, t := range tails {
+				t.close()
+			}
+			return nil, fmt.Errorf("watch records: %w", err)
+		}
+	}
+	for i, s := range e.shards {
+		w.work.Go(func() {
+			defer tails[i].close()
+			w.fail(w.follow(s, tails[i]))
+		})
+	}
+	e.work.Go(func() {
+		w.work.Wait()
+		close(w.done)
+	})
+	return w, nil
+}
+
+// Ready is closed once every record that was there at the start has been applied.
+func (w *Watch) Ready() <-chan struct{} { return w.ready }
+
+// Done is closed when the watch has ended, by Close, with the engine, or because it lost track.
+func (w *Watch) Done() <-chan struct{} { return w.done }
+
+// Err returns why the watch ended by itself, or nil.
+func (w *Watch) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+// Wait waits until a revision of a tenant, as Commit returned it, has been applied here: what is looked up
+// afterwards is at least that new.
+func (w *Watch) Wait(ctx context.Context, tenant heliograph.TenantID, rev uint64) error {
+	shard := w.e.shardOf(tenant).number
+	for {
+		w.mu.Lock()
+		reached, moved := w.applied[shard] >= rev, w.moved
+		if moved == nil {
+			moved = make(chan struct{})
+			w.moved = moved
+		}
+		w.mu.Unlock()
+		if reached {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for revision %d: %w", rev, ctx.Err())
+		case <-w.done:
+			return unavailable(fmt.Errorf("wait for revision %d: watch has ended", rev))
+		}
+	}
+}
+
+// Close ends the watch. apply is not called after it returned; it must not be called from apply.
+func (w *Watch) Close() {
+	w.end()
+	<-w.done
+}
+
+// follow applies what a shard's tail reads, until it fails.
+func (w *Watch) follow(s *shard, t *tail) error {
+	if err := w.load(s, t); err != nil {
+		return err
+	}
+	for {
+		if _, err := w.step(s, t, 0); err != nil {
+			return err
+		}
+	}
+}
+
+// load applies what was there when the watch began.
+func (w *Watch) load(s *shard, t *tail) error {
+	end := t.end
+	for t.last < end {
+		n, err := w.step(s, t, watchLinger)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			continue
+		}
+		if over, err := t.caughtUp(w.life); over && err == nil {
+			break
+		}
+	}
+	w.advance(s.number, max(t.last, end))
+	w.loaded()
+	return nil
+}
+
+// step applies one batch and returns how many records it had.
+func (w *Watch) step(s *shard, t *tail, wait time.Duration) (int, error) {
+	records, err := w.collect(s, t, wait)
+	if len(records) > 0 {
+		w.apply(records)
+		w.advance(s.number, t.last)
+	}
+	return len(records), err
+}
+
+// collect reads a batch: what there is, without waiting for more once there is something. With a wait it may be
+// empty.
+func (w *Watch) collect(s *shard, t *tail, wait time.Duration) ([]heliograph.Record, error) {
+	var records []heliograph.Record
+	for len(records) < watchBatch {
+		msg, meta, err := t.next(w.life, wait)
+		if errors.Is(err, errNothing) {
+			return records, nil
+		}
+		if err != nil {
+			return records, err
+		}
+		if r, ok := s.record(msg, meta.Sequence.Stream); ok {
+			records = append(records, r)
+		}
+		if meta.NumPending == 0 {
+			return records, nil
+		}
+		wait = watchLinger
+	}
+	return records, nil
+}
+
+// record reads a message of the shard. It passes over what is not a record's: an operator may have put
+// something into the bucket.
+func (s *shard) record(msg jetstream.Msg, revision uint64) (heliograph.Record, bool) {
+	tenant, name, ok := strings.Cut(strings.TrimPrefix(msg.Subject(), s.prefix), ".")
+	r := heliograph.Record{Tenant: heliograph.TenantID(tenant), Name: name, Value: value(msg.Data()), Revision: revision}
+	if isMarker(msg.Headers()) {
+		r.Deleted, r.Value = true, nil
+	}
+	return r, ok
+}
+
+func (w *Watch) advance(shard int, revision uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.applied[shard] = revision
+	if w.moved != nil {
+		close(w.moved)
+		w.moved = nil
+	}
+}
+
+func (w *Watch) loaded() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.loading--; w.loading == 0 {
+		close(w.ready)
+	}
+}
+
+// fail ends the watch. An end that was asked for is no failure.
+func (w *Watch) fail(err error) {
+	if w.life.Err() == nil {
+		w.mu.Lock()
+		w.err = err
+		w.mu.Unlock()
+	}
+	w.end()
+}
