@@ -15,7 +15,7 @@ type delivery struct {
 	batch              prometheus.Histogram
 	notifications      *prometheus.CounterVec
 	changes, notices   prometheus.Counter
-	latency            prometheus.Histogram
+	latency            *latencies
 	parked             byReason
 	givenUp            byReason
 }
@@ -36,11 +36,8 @@ func newDelivery() delivery {
 		notifications: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "heliograph_delivery_notifications_total", Help: "Notifications that their receivers have.",
 		}, []string{"kind"}),
-		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "heliograph_delivery_latency_seconds",
-			Help:    "From when a change was accepted to when a receiver has its notification.",
-			Buckets: prometheus.ExponentialBuckets(0.001, 4, 13), // 1 ms to 4.7 h: the retry window is 4 h
-		}),
+		latency: &latencies{desc: describe("delivery_latency_seconds",
+			"From when a change was accepted to when a receiver has its notification.")},
 		parked: newByReason("heliograph_delivery_parked_total",
 			"Notifications that went to the backlog on disk, to be delivered later.", "reason",
 			heliograph.ParkedIll, heliograph.ParkedBehind),
@@ -68,20 +65,22 @@ func (d *delivery) Attempted(attempt *heliograph.Attempt, notifications []delive
 		return
 	}
 	d.tookOK.Observe(attempt.Took.Seconds())
-	end, notices := attempt.Started.Add(attempt.Took), 0
+	end, notices, waited := attempt.Started.Add(attempt.Took), 0, tally{}
 	for i := range notifications {
-		n := &notifications[i]
-		d.latency.Observe(end.Sub(n.Accepted).Seconds())
-		if n.Lifecycle != 0 {
+		waited.observe(end.Sub(notifications[i].Accepted))
+		if notifications[i].Lifecycle != 0 {
 			notices++
 		}
 	}
+	d.latency.add(&waited)
 	d.notices.Add(float64(notices))
 	d.changes.Add(float64(len(notifications) - notices))
 }
 
 // Parked counts notifications that went to the backlog.
-func (d *delivery) Parked(_ heliograph.Endpoint, count int, why heliograph.Reason) { d.parked.add(why, count) }
+func (d *delivery) Parked(_ heliograph.Endpoint, count int, why heliograph.Reason) {
+	d.parked.add(why, count)
+}
 
 // GivenUp counts a notification that will not be delivered.
 func (d *delivery) GivenUp(_ deliver.Notification, why heliograph.Reason) { d.givenUp.add(why, 1) }

@@ -52,7 +52,9 @@ func (m *Metrics) Accepting(accept Accept) Accept {
 }
 
 // Accept calls a.
-func (a Accept) Accept(ctx context.Context, changes []heliograph.Change) error { return a(ctx, changes) }
+func (a Accept) Accept(ctx context.Context, changes []heliograph.Change) error {
+	return a(ctx, changes)
+}
 
 // Writing returns log, with the writes counted and timed by now.
 func (m *Metrics) Writing(log ingest.Log, now func() time.Time) ingest.Log {
