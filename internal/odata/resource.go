@@ -101,9 +101,9 @@ func (r Resource) Path() string {
 }
 
 func (s *Segment) write(b *strings.Builder) {
-	if strings.HasSuffix(s.Text, ":") && !s.Colon { // a key that ends in a colon opens no path of files
+	if s.Colon {
 		b.WriteString(Escape(s.Text[:len(s.Text)-1]))
-		b.WriteString("%3A")
+		b.WriteByte(':')
 	} else {
 		b.WriteString(Escape(s.Text))
 	}
@@ -132,15 +132,17 @@ func (s *Segment) write(b *strings.Builder) {
 // special are the characters that mean something in a canonical path.
 const special = "%/?()"
 
-// Escape returns a word as it stands in a canonical path.
+// Escape returns a word as it stands in a canonical path. The colon at the end of a key is escaped too: plain,
+// it would open a path of file names.
 func Escape(word string) string {
-	if !strings.ContainsAny(word, special) {
+	colon := strings.HasSuffix(word, ":")
+	if !colon && !strings.ContainsAny(word, special) {
 		return word
 	}
 	const hex = "0123456789ABCDEF"
 	b := make([]byte, 0, len(word)+8)
 	for i := range len(word) {
-		if c := word[i]; strings.IndexByte(special, c) >= 0 {
+		if c := word[i]; strings.IndexByte(special, c) >= 0 || colon && i == len(word)-1 {
 			b = append(b, '%', hex[c>>4], hex[c&15])
 		} else {
 			b = append(b, c)
