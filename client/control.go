@@ -80,9 +80,10 @@ type Handshake struct {
 type HandshakeAnswer struct {
 	Status int                 `json:"status"`
 	Header map[string][]string `json:"header"`
-	// Body is the answer's body as it came, cut at a bound when Truncated.
-	Body      []byte `json:"body"`
-	Truncated bool   `json:"truncated"`
+	// Body is the answer's body, cut at a bound when Truncated. One that is no text is in BodyBase64.
+	Body       string `json:"body"`
+	BodyBase64 []byte `json:"bodyBase64"`
+	Truncated  bool   `json:"truncated"`
 }
 
 // Handshakes returns the latest handshakes of the caller's application, or for a caller with Heliograph.Control

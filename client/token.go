@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"heliograph.dev/internal/clock"
@@ -42,24 +41,27 @@ func ClientCredentials(c Credentials) TokenSource {
 	if c.HTTP == nil {
 		c.HTTP = &http.Client{Timeout: 30 * time.Second}
 	}
-	s := &credentialSource{credentials: c, now: clock.System().Now}
+	s := &credentialSource{credentials: c, now: clock.System().Now, turn: make(chan struct{}, 1)}
 	return s.token
 }
 
-// credentialSource holds the latest token. The lock is held while a new one is fetched, so that one request
-// serves all who wait.
+// credentialSource holds the latest token. Who has the turn may fetch a new one, which then serves all who wait.
 type credentialSource struct {
 	credentials Credentials
 	now         func() time.Time
 
-	mu      sync.Mutex
+	turn    chan struct{} // of capacity 1, guards what follows; a mutex would not let go of a caller who gives up
 	current string
 	until   time.Time // when to ask for the next
 }
 
 func (s *credentialSource) token(ctx context.Context) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 	if s.current != "" && s.now().Before(s.until) {
 		return s.current, nil
 	}

@@ -42,6 +42,13 @@ type Ingest interface {
 	Accept(ctx context.Context, changes []heliograph.Change) error
 }
 
+// Handshakes remembers how endpoints proved themselves, or did not.
+type Handshakes interface {
+	// Get returns a handshake that the caller may see, List all of them, the latest first.
+	Get(caller *heliograph.Caller, id heliograph.GUID) (subscribe.Handshake, bool)
+	List(caller *heliograph.Caller) []subscribe.Handshake
+}
+
 // Check is one thing that must be well before the server can do its work.
 type Check struct {
 	Name string
@@ -54,6 +61,8 @@ type Options struct {
 	Subscriptions Subscriptions
 	Resources     Resources
 	Ingest        Ingest
+	// Handshakes is the book behind GET /control/v1/handshakes. Nil: there are no such routes.
+	Handshakes Handshakes
 	// Minter makes tokens for POST /control/v1/tokens. Nil: there is no such route.
 	Minter Minter
 	// Ready runs the checks behind /readyz, within the context's time. Nil: always ready.

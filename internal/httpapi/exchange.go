@@ -236,7 +236,9 @@ func (a *API) end(x *exchange) {
 	a.opts.Logger.LogAttrs(x.request.Context(), level, "request", attrs...)
 }
 
-func isProbe(route string) bool { return route == "/healthz" || route == "/readyz" || route == "/metrics" }
+func isProbe(route string) bool {
+	return route == "/healthz" || route == "/readyz" || route == "/metrics"
+}
 
 // causes returns what the log says of an error: what the client was told, and what stands behind it.
 func causes(err error) string {

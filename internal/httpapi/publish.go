@@ -68,9 +68,8 @@ func (a *API) publish(ctx context.Context, caller *heliograph.Caller, p publicat
 
 // change turns an event into the change that it tells of.
 func (a *API) change(caller *heliograph.Caller, e *cloudevents.Event) (heliograph.Change, error) {
-	kind, found := strings.CutPrefix(e.Type, "heliograph.change.")
-	changeType, known := heliograph.ParseChangeType(kind)
-	if !found || !known || changeType.String() != kind {
+	changeType := typeOf(e.Type)
+	if changeType == 0 {
 		return heliograph.Change{}, heliograph.Errorf(heliograph.Invalid, "publish.type",
 			"the type %.100q is not one of heliograph.change.created, heliograph.change.updated and heliograph.change.deleted", e.Type)
 	}
@@ -96,6 +95,19 @@ func (a *API) change(caller *heliograph.Caller, e *cloudevents.Event) (heliograp
 		change.Traceparent = trace
 	}
 	return change, a.locate(&change, e)
+}
+
+// typeOf returns the one change type that an event's type names, or 0. Event types are told apart by case.
+func typeOf(eventType string) heliograph.ChangeType {
+	switch eventType {
+	case "heliograph.change.created":
+		return heliograph.Created
+	case "heliograph.change.updated":
+		return heliograph.Updated
+	case "heliograph.change.deleted":
+		return heliograph.Deleted
+	}
+	return 0
 }
 
 // locate finds the canonical paths that an event names.

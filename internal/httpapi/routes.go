@@ -73,6 +73,11 @@ func (a *API) routes() []route {
 		table = append(table,
 			route{control, http.MethodPost, "tokens", operator, do(a.readTokenRequest, a.opts.Minter.Mint, minted)})
 	}
+	if a.opts.Handshakes != nil {
+		table = append(table, // a caller sees his own application's; the book knows whose they are
+			route{control, http.MethodGet, "handshakes", signedIn, do(readNothing, a.handshakes, listedHandshakes)},
+			route{control, http.MethodGet, "handshakes/{id}", signedIn, do(readID, a.handshake, shownHandshake)})
+	}
 	return table
 }
 

@@ -52,7 +52,7 @@ func updateShape() shape[subscribe.UpdateRequest] {
 	}
 	for _, p := range createShape() {
 		if s.find(p.name) == nil {
-			s = append(s, ignored[r](p.name))
+			s = append(s, property[r]{p.name, p.kind, ignored[r](p.name).read})
 		}
 	}
 	return s
