@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/subscribe/record"
 )
 
 const (
@@ -94,14 +95,14 @@ func (s *Service) keep(ctx context.Context, d *draft) error {
 			return err
 		}
 		place := heliograph.Write{Name: name, Value: []byte(d.sub.ID.String())}
-		writes := []heliograph.Write{{Name: recordName(d.sub.ID), Value: encode(&d.sub)}}
+		writes := []heliograph.Write{{Name: record.Name(d.sub.ID), Value: record.Encode(&d.sub)}}
 		if t != nil {
 			if t.live {
 				return notAgain{d.refuse("create.duplicate", "id", t.id.String())}
 			}
 			place.Expect = t.record.Revision
 			if t.revision != 0 {
-				writes = append(writes, heliograph.Write{Name: recordName(t.id), Expect: t.revision})
+				writes = append(writes, heliograph.Write{Name: record.Name(t.id), Expect: t.revision})
 			}
 		}
 		return s.commit(ctx, d.sub.Tenant, append(writes, place))

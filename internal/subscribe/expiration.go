@@ -3,6 +3,8 @@ package subscribe
 import (
 	"strconv"
 	"time"
+
+	"heliograph.dev/internal/catalog"
 )
 
 // expiration reads the time, raises what is too near to the floor (contract 1.6, 17.14) and refuses what is
@@ -17,7 +19,7 @@ func expiration(d *draft) error {
 	}
 	longest := d.longest()
 	if asked.After(d.now.Add(longest)) {
-		if d.profile.ExpirationCap == "refuse" {
+		if d.profile.ExpirationCap == catalog.CapRefuse {
 			return d.beyond(asked, longest)
 		}
 		asked = d.now.Add(longest)
@@ -39,11 +41,11 @@ func (d *draft) longest() time.Duration {
 
 // beyond refuses in the words of the row's workload: Teams has its own.
 func (d *draft) beyond(asked time.Time, longest time.Duration) error {
-	if d.resolved.Row.LifecycleURLOver == 0 {
+	if d.resolved.Row.Workload != "teams" {
 		return d.refuse("create.expiration.maximum", "minutes", strconv.Itoa(int(longest/time.Minute)))
 	}
 	return d.refuse("create.expiration.maximum.teams",
-		"expiration", asked.Format(time.RFC3339Nano), "ahead", span(asked.Sub(d.now)), "maximum", span(longest))
+		"expiration", asked.Format(time.RFC3339Nano), "ahead", "-"+span(asked.Sub(d.now)), "maximum", span(longest))
 }
 
 // span writes a duration as .NET does: days.hours:minutes:seconds.ticks, with no days and no ticks where there

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/subscribe/record"
 )
 
 // expiryHeap has the subscription that expires next on top.
@@ -142,7 +143,7 @@ func (s *Service) commitRemoval(ctx context.Context, tenant heliograph.TenantID,
 
 // removal returns the writes that remove a subscription together with its uniqueness record, if that is its.
 func (s *Service) removal(ctx context.Context, sub *heliograph.Subscription, revision uint64) ([]heliograph.Write, error) {
-	writes := []heliograph.Write{{Name: recordName(sub.ID), Expect: revision}}
+	writes := []heliograph.Write{{Name: record.Name(sub.ID), Expect: revision}}
 	name := uniqueName(sub)
 	held, err := s.options.Store.Get(ctx, sub.Tenant, name)
 	switch {

@@ -2,10 +2,12 @@ package subscribe
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"heliograph.dev"
 	"heliograph.dev/internal/catalog"
+	"heliograph.dev/internal/subscribe/record"
 )
 
 // Get returns a subscription that the caller may see.
@@ -102,7 +104,7 @@ func (s *Service) change(ctx context.Context, caller *heliograph.Caller, id heli
 		}
 		d.sub.AuthorizedUntil = tick(caller.Expires)
 		changed = &d.sub
-		return s.commit(ctx, sub.Tenant, []heliograph.Write{{Name: recordName(id), Value: encode(&d.sub), Expect: revision}})
+		return s.commit(ctx, sub.Tenant, []heliograph.Write{{Name: record.Name(id), Value: record.Encode(&d.sub), Expect: revision}})
 	})
 	if err != nil {
 		return nil, err
@@ -112,21 +114,31 @@ func (s *Service) change(ctx context.Context, caller *heliograph.Caller, id heli
 
 // load returns a subscription that the caller may see, and its revision.
 func (s *Service) load(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) (*heliograph.Subscription, uint64, error) {
-	rec, err := s.options.Store.Get(ctx, caller.Tenant, recordName(id))
+	sub, revision, err := s.stored(ctx, caller.Tenant, id)
 	if err != nil {
 		if heliograph.KindOf(err) == heliograph.NotFound {
 			err = s.notFound()
 		}
 		return nil, 0, err
 	}
-	sub, err := decode(&rec)
-	if err != nil {
-		return nil, 0, err
-	}
 	if !visible(caller, &sub) || sub.Expired(s.now()) {
 		return nil, 0, s.notFound()
 	}
-	return &sub, rec.Revision, nil
+	return &sub, revision, nil
+}
+
+// stored returns a subscription as its record has it.
+func (s *Service) stored(ctx context.Context, tenant heliograph.TenantID, id heliograph.SubscriptionID) (heliograph.Subscription, uint64, error) {
+	rec, err := s.options.Store.Get(ctx, tenant, record.Name(id))
+	if err != nil {
+		return heliograph.Subscription{}, 0, err
+	}
+	sub, err := record.Decode(string(rec.Value))
+	if err != nil {
+		return heliograph.Subscription{}, 0, fmt.Errorf("record %s: %w", rec.Name, err)
+	}
+	sub.ID, sub.Tenant = id, tenant
+	return sub, rec.Revision, nil
 }
 
 // visible reports whether a subscription of the caller's tenant is there for the caller (contract 7.15).

@@ -3,15 +3,14 @@ package subscribe
 import (
 	"cmp"
 	"container/heap"
-	"errors"
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/subscribe/record"
 )
 
 // Sink hears of every subscription: the match index is one.
@@ -70,33 +69,23 @@ func NewRegistry(sink Sink, logger *slog.Logger) *Registry {
 func (r *Registry) Apply(records []heliograph.Record) {
 	for i := range records {
 		rec := &records[i]
-		text, ours := strings.CutPrefix(rec.Name, recordPrefix)
-		if !ours {
+		id, ok := record.ParseName(rec.Name)
+		if !ok {
 			continue
 		}
-		if err := r.apply(rec, text); err != nil {
-			r.logger.Error("subscription record is unreadable", "record", rec.Name, "tenant", rec.Tenant, "error", err)
+		if rec.Deleted {
+			r.remove(id, rec.Revision)
+			continue
 		}
+		value := string(rec.Value)
+		s, err := record.Decode(value)
+		if err != nil { // one that cannot be read must not keep the others from being served
+			r.logger.Error("subscription record is unreadable", "record", rec.Name, "tenant", rec.Tenant, "error", err)
+			continue
+		}
+		s.ID, s.Tenant = id, rec.Tenant
+		r.put(&s, value, rec.Revision)
 	}
-}
-
-func (r *Registry) apply(rec *heliograph.Record, idText string) error {
-	id, ok := heliograph.ParseGUID(idText)
-	if !ok {
-		return errors.New("the name holds no id")
-	}
-	if rec.Deleted {
-		r.remove(id, rec.Revision)
-		return nil
-	}
-	value := string(rec.Value)
-	s, err := decodeText(value)
-	if err != nil {
-		return err
-	}
-	s.ID, s.Tenant = id, rec.Tenant
-	r.put(&s, value, rec.Revision)
-	return nil
 }
 
 // put enters or replaces a subscription.
@@ -152,7 +141,7 @@ func (r *Registry) remove(id heliograph.SubscriptionID, revision uint64) {
 	if e.due >= 0 {
 		heap.Remove(&r.expiry, e.due)
 	}
-	s, _ := decodeText(e.value) // it was read once already
+	s, _ := record.Decode(e.value) // it was read once already
 	e.value = ""
 	dropGone(e.tenant.apps, s.App)
 	if s.Delegated {
@@ -186,7 +175,7 @@ func (r *Registry) Len() int {
 }
 
 func (e *entry) subscription() heliograph.Subscription {
-	s, _ := decodeText(e.value) // it was read once already
+	s, _ := record.Decode(e.value) // it was read once already
 	s.ID, s.Tenant = e.id, e.tenant.tenant
 	return s
 }
@@ -252,7 +241,7 @@ func (t *tenantLists) rolls(in scope) []*roll {
 func (e *entry) place() place { return place{e.created, e.id} }
 
 func (e *entry) app() heliograph.AppID {
-	s, _ := decodeText(e.value)
+	s, _ := record.Decode(e.value)
 	return s.App
 }
 

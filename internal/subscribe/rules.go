@@ -35,7 +35,7 @@ func createRules() []rule {
 		{"client state", clientState},
 		{"tls version", tlsVersion},
 		{"rich support", richSupport},
-		{"rich query", richQuery},
+		{"query options", queryOptions},
 		{"certificate", certificate},
 	}
 }
@@ -186,9 +186,9 @@ func permission(d *draft) error {
 	if ok {
 		return nil
 	}
-	kind, what := "application", "role"
+	kind, what, present := "application", "role", "Roles"
 	if d.caller.Delegated {
-		kind, what = "delegated", "scope"
+		kind, what, present = "delegated", "scope", "Scopes"
 	}
 	if d.caller.Personal {
 		kind = "delegated (personal Microsoft account)"
@@ -196,8 +196,20 @@ func permission(d *draft) error {
 	if len(sufficient) == 0 {
 		return d.refuse("create.permission.kind", "kind", kind, "resource", d.resolved.Path)
 	}
-	return d.refuse("create.permission", "what", what,
-		"required", strings.Join(sufficient, ","), "present", strings.Join(d.caller.Permissions(), ","))
+	return d.refuse("create.permission", "what", what, "required", strings.Join(sufficient, ","),
+		"whats", present, "present", strings.Join(d.caller.Permissions(), ","))
+}
+
+// ownMailbox keeps a signed-in user to the own mailbox (contract 3.2.8): whatever was shared with it takes an
+// application's permission.
+func ownMailbox(d *draft) error {
+	if !d.caller.Delegated || !d.resolved.Row.DelegatedOwnOnly {
+		return nil
+	}
+	if user, _ := d.resolved.Param("user"); !strings.EqualFold(user, string(d.caller.Object)) {
+		return d.refuse("create.mailbox")
+	}
+	return nil
 }
 
 // clientState bounds the property in characters (contract 1.7).

@@ -51,15 +51,11 @@ func (s *Service) twinOf(ctx context.Context, sub *heliograph.Subscription) (*tw
 	}
 	t := &twin{record: held}
 	t.id, _ = heliograph.ParseGUID(string(held.Value)) // what is no id finds no subscription
-	rec, err := s.options.Store.Get(ctx, sub.Tenant, recordName(t.id))
+	holder, revision, err := s.stored(ctx, sub.Tenant, t.id)
 	if err != nil {
 		return t, ignoreNotFound(err)
 	}
-	holder, err := decode(&rec)
-	if err != nil {
-		return nil, err
-	}
-	t.revision, t.live = rec.Revision, !holder.Expired(s.now())
+	t.revision, t.live = revision, !holder.Expired(s.now())
 	return t, nil
 }
 

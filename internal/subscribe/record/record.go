@@ -1,4 +1,13 @@
-package subscribe
+// Package record is the stored form of a subscription.
+//
+// The record sub.<id> of the subscription's tenant holds a version byte and then fields, each a tag byte, the
+// length of its bytes (uvarint) and the bytes. Empty fields are left out. A tag that this program does not know
+// is skipped, so that a node can read what a newer one wrote; a version that it does not know is an error. Times
+// are nanoseconds since 1970 in 8 bytes, little end first. Tenant and id are the record's own and not repeated
+// in its value.
+//
+// This package is the only one that knows the form of a secret at rest.
+package record
 
 import (
 	"encoding/binary"
@@ -10,13 +19,7 @@ import (
 	"heliograph.dev"
 )
 
-// A subscription's record is a version byte and then fields, each a tag byte, the length of its bytes (uvarint)
-// and the bytes. Empty fields are left out. A tag that this program does not know is skipped, so that a node
-// can read what a newer one wrote; a version that it does not know is an error. Times are nanoseconds since
-// 1970 in 8 bytes, little end first. Tenant and id are the record's own and not repeated in its value.
-//
-// This file is the only one that knows the form of a secret at rest.
-const codecVersion = 1
+const version = 1
 
 // Tags are part of what is on disk: they are never renumbered and never used for something else.
 const (
@@ -51,15 +54,25 @@ const (
 	flagSecurityWebhooks
 )
 
-const recordPrefix = "sub."
+const prefix = "sub."
 
-func recordName(id heliograph.SubscriptionID) string { return recordPrefix + id.String() }
+// Name returns the name of a subscription's record.
+func Name(id heliograph.SubscriptionID) string { return prefix + id.String() }
 
-// encode returns the value of a subscription's record.
-func encode(s *heliograph.Subscription) []byte {
+// ParseName returns the subscription that a record is of. It answers false for a record of something else.
+func ParseName(name string) (heliograph.SubscriptionID, bool) {
+	text, ok := strings.CutPrefix(name, prefix)
+	if !ok {
+		return heliograph.SubscriptionID{}, false
+	}
+	return heliograph.ParseGUID(text)
+}
+
+// Encode returns the value of a subscription's record.
+func Encode(s *heliograph.Subscription) []byte {
 	b := make([]byte, 1, 96+len(s.Resource)+len(s.Path)+len(s.NotificationURL)+len(s.LifecycleNotificationURL)+
 		len(s.EncryptionCertificate)+len(s.EncryptionCertificateID)+2*len(s.App)+256)
-	b[0] = codecVersion
+	b[0] = version
 	b = appendText(b, tagApp, string(s.App))
 	b = appendText(b, tagCreator, string(s.Creator))
 	if flags := flagsOf(s); flags != 0 {
@@ -121,26 +134,12 @@ func flagsOf(s *heliograph.Subscription) uint64 {
 	return flags
 }
 
-// decode returns the subscription of a record. Its texts share one copy of the value: keeping one of them keeps
-// them all.
-func decode(r *heliograph.Record) (heliograph.Subscription, error) {
-	id, ok := heliograph.ParseGUID(strings.TrimPrefix(r.Name, recordPrefix))
-	if !ok {
-		return heliograph.Subscription{}, fmt.Errorf("record %q names no subscription", r.Name)
-	}
-	s, err := decodeText(string(r.Value))
-	if err != nil {
-		return heliograph.Subscription{}, fmt.Errorf("record %q: %w", r.Name, err)
-	}
-	s.ID, s.Tenant = id, r.Tenant
-	return s, nil
-}
-
-// decodeText reads what encode wrote.
-func decodeText(value string) (heliograph.Subscription, error) {
+// Decode reads what Encode wrote; the id and the tenant are the caller's to fill in. The subscription's texts are
+// parts of value: nothing is copied, and keeping one of them keeps them all.
+func Decode(value string) (heliograph.Subscription, error) {
 	var s heliograph.Subscription
-	if value == "" || value[0] != codecVersion {
-		return s, fmt.Errorf("not of version %d", codecVersion)
+	if value == "" || value[0] != version {
+		return s, fmt.Errorf("not of version %d", version)
 	}
 	for rest := value[1:]; rest != ""; {
 		tag := rest[0]

@@ -1,0 +1,72 @@
+package subscribe
+
+import (
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"heliograph.dev/internal/catalog"
+)
+
+// queryOptions asks for what the row says of the options in the resource's query (contract 3.3.2 to 3.3.4). What
+// it says nothing of is let pass.
+func queryOptions(d *draft) error {
+	options := d.resolved.Row.QueryOptions
+	for _, name := range slices.Sorted(maps.Keys(options)) {
+		given, ok := d.resolved.Query.Get(name)
+		option := options[name]
+		switch {
+		case !ok && option.Rule == "required_when_rich" && d.rich():
+			return d.refuse("create.rich.select.required")
+		case !ok:
+		case option.Rule == "forbidden":
+			return d.refuse("create.query", "option", name)
+		case option.Rule == "unsupported" && d.rich():
+			return d.refuse("create.rich.select.unsupported")
+		default:
+			if word := wrongWord(given.Value, option); word != "" {
+				return d.refuse("create.query", "option", name+" of "+word)
+			}
+		}
+	}
+	return nil
+}
+
+// wrongWord returns the first of a list's words that the option may not have, or nothing.
+func wrongWord(value string, option catalog.QueryOption) string {
+	if text, err := url.QueryUnescape(value); err == nil {
+		value = text
+	}
+	for _, word := range listed(value) {
+		is := func(w string) bool { return strings.EqualFold(w, word) }
+		if slices.ContainsFunc(option.Except, is) || len(option.Only) > 0 && !slices.ContainsFunc(option.Only, is) {
+			return word
+		}
+	}
+	return ""
+}
+
+// listed returns the words between the commas of a list, without what stands in parentheses behind them.
+func listed(value string) []string {
+	var words []string
+	depth, start, end := 0, 0, -1
+	for i, c := range value + "," {
+		switch {
+		case c == '(':
+			if depth == 0 {
+				end = i
+			}
+			depth++
+		case c == ')':
+			depth--
+		case c == ',' && depth <= 0:
+			if end < start {
+				end = i
+			}
+			words = append(words, strings.TrimSpace(value[start:end]))
+			start, end, depth = i+1, -1, 0
+		}
+	}
+	return words
+}
