@@ -118,6 +118,9 @@ func (i *Issuer) PublicKeys(ctx context.Context) (*jose.JSONWebKeySet, error) {
 	return ring.public, nil
 }
 
+// DefaultTenant returns the tenant behind common and organizations.
+func (i *Issuer) DefaultTenant() heliograph.TenantID { return i.tenant }
+
 // Rotate makes a new signing key. The two before it stay published, so that tokens signed with them stay valid.
 func (i *Issuer) Rotate(ctx context.Context) error { return i.keys.rotate(ctx) }
 
