@@ -35,8 +35,8 @@ func (e *Error) Error() string {
 
 // IsNotFound reports whether err says that there is no such thing, or none that the caller may see.
 func IsNotFound(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Status == http.StatusNotFound
+	e, found := errors.AsType[*Error](err)
+	return found && e.Status == http.StatusNotFound
 }
 
 // errorOf makes an Error of an answer, whether or not it came from a Heliograph server.

@@ -34,7 +34,7 @@ type Credentials struct {
 }
 
 // ClientCredentials asks for tokens by the client_credentials grant and keeps each until it is about to end.
-func ClientCredentials(c Credentials) TokenSource {
+func ClientCredentials(c Credentials) TokenSource { //nolint:revive // the grant is called so; Credentials are what it takes
 	if c.Scope == "" {
 		c.Scope = "https://graph.microsoft.com/.default"
 	}

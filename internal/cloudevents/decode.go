@@ -293,8 +293,7 @@ func isJSON(contentType string) bool {
 
 // explain makes an error of the JSON reader one that the sender may read.
 func explain(err error) error {
-	var syntax *rawjson.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, found := errors.AsType[*rawjson.SyntaxError](err); found {
 		return heliograph.Errorf(heliograph.Invalid, "publish.event.json", "the JSON cannot be read: %v", syntax)
 	}
 	return err

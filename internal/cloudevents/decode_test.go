@@ -18,7 +18,7 @@ func limits() cloudevents.Limits {
 	return cloudevents.Limits{Events: 3, EventBytes: 2000, Depth: 10}
 }
 
-// headerOf makes a header of name, value, name, value…
+// headerOf makes a header of names and values in turn.
 func headerOf(pairs ...string) http.Header {
 	h := make(http.Header)
 	for i := 0; i < len(pairs); i += 2 {

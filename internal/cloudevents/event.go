@@ -123,8 +123,8 @@ func invalid(format string, args ...any) error {
 
 // At says which event of a batch err speaks of.
 func At(index int, err error) error {
-	var e *heliograph.Error
-	if !errors.As(err, &e) {
+	e, found := errors.AsType[*heliograph.Error](err)
+	if !found {
 		return fmt.Errorf("event %d: %w", index, err)
 	}
 	return &heliograph.Error{Kind: e.Kind, Rule: e.Rule, Code: e.Code, Message: fmt.Sprintf("event %d: %s", index, e.Message), Err: e.Err}

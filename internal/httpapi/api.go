@@ -140,17 +140,17 @@ func New(opts Options) (*API, error) {
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := a.begin(w, r)
-	defer a.end(x)
-	ans, err := a.answer(x)
+	defer a.end(r.Context(), x)
+	ans, err := a.answer(r.Context(), x)
 	if err != nil {
-		ans = a.refuse(x, err)
+		ans = a.refuse(r.Context(), x, err)
 	}
 	x.write(ans)
 }
 
 // answer finds the route, lets the caller in and hands the exchange to the handler. A panic on the way comes
 // back as an error: it costs this request and no other.
-func (a *API) answer(x *exchange) (ans answer, err error) {
+func (a *API) answer(ctx context.Context, x *exchange) (ans answer, err error) {
 	defer func() {
 		switch p := recover(); p {
 		case nil:
@@ -164,7 +164,7 @@ func (a *API) answer(x *exchange) (ans answer, err error) {
 	if at == nil {
 		if !ours && a.opts.Next != nil {
 			x.route = "next"
-			return serve(a.opts.Next)(x)
+			return serve(a.opts.Next)(ctx, x)
 		}
 		return answer{}, noSuchPath(x.request.URL.Path)
 	}
@@ -173,18 +173,18 @@ func (a *API) answer(x *exchange) (ans answer, err error) {
 	if !found {
 		return answer{}, &methodError{method: x.request.Method, allow: at.allow}
 	}
-	if err := a.admit(x, to.right); err != nil {
+	if err := a.admit(ctx, x, to.right); err != nil {
 		return answer{}, err
 	}
-	return to.handler(x)
+	return to.handler(ctx, x)
 }
 
 // admit authenticates the caller, where a route wants to know him, and asks for the right that it needs.
-func (a *API) admit(x *exchange, needed right) error {
+func (a *API) admit(ctx context.Context, x *exchange, needed right) error {
 	if needed == anyone {
 		return nil
 	}
-	caller, err := a.opts.Authenticator.Authenticate(x.request.Context(), x.request.Header.Get("Authorization"))
+	caller, err := a.opts.Authenticator.Authenticate(ctx, x.request.Header.Get("Authorization"))
 	if err != nil {
 		return err
 	}

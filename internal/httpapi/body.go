@@ -71,8 +71,7 @@ func bodyTooLarge(limit int) error {
 }
 
 func bodyUnreadable(err error, limit int) error {
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
+	if _, found := errors.AsType[*http.MaxBytesError](err); found {
 		return bodyTooLarge(limit)
 	}
 	return &heliograph.Error{Kind: heliograph.Invalid, Rule: "request.body.read", Message: "The request's body could not be read.", Err: err}

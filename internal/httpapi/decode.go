@@ -85,8 +85,8 @@ func (s shape[T]) decode(body []byte, message string) (T, error) {
 	if err == nil {
 		return t, nil
 	}
-	var property *propertyError
-	if !errors.As(err, &property) {
+	property, found := errors.AsType[*propertyError](err)
+	if !found {
 		property = &propertyError{problem: err.Error()}
 	}
 	return t, &heliograph.Error{Kind: heliograph.Invalid, Rule: "request.body", Message: message, Err: property}

@@ -2,9 +2,11 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -162,9 +164,7 @@ func (x *exchange) write(ans answer) {
 		return
 	}
 	header := x.writer.Header()
-	for name, values := range ans.header {
-		header[name] = values
-	}
+	maps.Copy(header, ans.header)
 	if ans.body == nil {
 		x.writer.WriteHeader(ans.status)
 		return
@@ -199,7 +199,7 @@ func encode(body any) ([]byte, error) {
 }
 
 // end writes the exchange's log line and counts it.
-func (a *API) end(x *exchange) {
+func (a *API) end(ctx context.Context, x *exchange) {
 	took := a.opts.Now().Sub(x.began)
 	status := x.writer.status
 	if status == 0 {
@@ -229,11 +229,10 @@ func (a *API) end(x *exchange) {
 	if status == http.StatusInternalServerError {
 		level = slog.LevelError
 	}
-	var stopped *panicError
-	if errors.As(x.err, &stopped) {
+	if stopped, found := errors.AsType[*panicError](x.err); found {
 		attrs = append(attrs, slog.String("stack", string(stopped.stack)))
 	}
-	a.opts.Logger.LogAttrs(x.request.Context(), level, "request", attrs...)
+	a.opts.Logger.LogAttrs(ctx, level, "request", attrs...)
 }
 
 func isProbe(route string) bool {
@@ -243,8 +242,7 @@ func isProbe(route string) bool {
 // causes returns what the log says of an error: what the client was told, and what stands behind it.
 func causes(err error) string {
 	text := err.Error()
-	var e *heliograph.Error
-	if errors.As(err, &e) && e.Err != nil && !strings.Contains(text, e.Err.Error()) {
+	if e, found := errors.AsType[*heliograph.Error](err); found && e.Err != nil && !strings.Contains(text, e.Err.Error()) {
 		text += ": " + e.Err.Error()
 	}
 	return text

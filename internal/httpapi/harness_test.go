@@ -373,9 +373,9 @@ type nowhere struct{}
 func (nowhere) Accept(context.Context, []heliograph.Change) error { return nil }
 
 // post sends a body past the network, as operator's publisher.
-func post(t testing.TB, api http.Handler, path, contentType, body string) (int, string) {
-	t.Helper()
-	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(body))
+func post(tb testing.TB, api http.Handler, path, contentType, body string) (int, string) {
+	tb.Helper()
+	request := httptest.NewRequestWithContext(tb.Context(), http.MethodPost, path, strings.NewReader(body))
 	request.Header.Set("Authorization", "Bearer publisher")
 	request.Header.Set("Content-Type", contentType)
 	w := httptest.NewRecorder()

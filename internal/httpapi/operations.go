@@ -44,8 +44,7 @@ func (a *API) ready(ctx context.Context, _ *heliograph.Caller, _ none) (readyRes
 		if check.Err != nil {
 			result.state.Status = "not ready"
 			result.err = errors.Join(result.err, fmt.Errorf("%s: %w", check.Name, check.Err))
-			var known *heliograph.Error
-			if errors.As(check.Err, &known) {
+			if known, found := errors.AsType[*heliograph.Error](check.Err); found {
 				c.Detail = known.Message
 			}
 			c.Detail = cmp.Or(c.Detail, "see the server's log")

@@ -61,12 +61,11 @@ const (
 
 // problemOf turns an error into what the client is told of it.
 func problemOf(ctx context.Context, err error) problem {
-	var wrongMethod *methodError
-	if errors.As(err, &wrongMethod) {
+	if wrongMethod, found := errors.AsType[*methodError](err); found {
 		return problem{status: http.StatusMethodNotAllowed, code: "MethodNotAllowed", message: wrongMethod.Error(), rule: "request.method"}
 	}
-	var e *heliograph.Error
-	if !errors.As(err, &e) || e.Kind == heliograph.Internal {
+	e, found := errors.AsType[*heliograph.Error](err)
+	if !found || e.Kind == heliograph.Internal {
 		p := ofKind(heliograph.Internal)
 		p.message, p.rule = internalError, "internal"
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -103,8 +102,8 @@ type innerError struct {
 }
 
 // refuse returns the answer that tells the client of err, and notes it for the log line.
-func (a *API) refuse(x *exchange, err error) answer {
-	p := problemOf(x.request.Context(), err)
+func (a *API) refuse(ctx context.Context, x *exchange, err error) answer {
+	p := problemOf(ctx, err)
 	x.err, x.rule = err, p.rule
 	header := make(http.Header)
 	header.Set("Heliograph-Rule", headerText(p.rule))
@@ -141,20 +140,16 @@ func (a *API) challenge(x *exchange) string {
 
 // explain adds the headers that say more than the body's literal text may.
 func explain(header http.Header, err error) {
-	var wrongMethod *methodError
-	if errors.As(err, &wrongMethod) {
+	if wrongMethod, found := errors.AsType[*methodError](err); found {
 		header.Set("Allow", wrongMethod.allow)
 	}
-	var property *propertyError
-	if errors.As(err, &property) {
+	if property, found := errors.AsType[*propertyError](err); found {
 		header.Set("Heliograph-Detail", headerText(property.Error()))
 	}
-	var encoding *encodingError
-	if errors.As(err, &encoding) {
+	if _, found := errors.AsType[*encodingError](err); found {
 		header.Set("Accept-Encoding", "gzip")
 	}
-	var handshake *subscribe.HandshakeError
-	if errors.As(err, &handshake) && !handshake.Exchange.IsZero() {
+	if handshake, found := errors.AsType[*subscribe.HandshakeError](err); found && !handshake.Exchange.IsZero() {
 		header.Set("Heliograph-Handshake", handshake.Exchange.String())
 	}
 }

@@ -128,8 +128,7 @@ func (a *API) locate(change *heliograph.Change, e *cloudevents.Event) error {
 
 func (a *API) canonical(attribute, path string) (string, error) {
 	canonical, err := a.opts.Resources.CanonicalChange(path)
-	var e *heliograph.Error
-	if errors.As(err, &e) {
+	if e, found := errors.AsType[*heliograph.Error](err); found {
 		return "", &heliograph.Error{Kind: e.Kind, Rule: e.Rule, Message: attribute + ": " + e.Message, Err: e.Err}
 	}
 	return canonical, err

@@ -41,7 +41,7 @@ const (
 	operator  right = heliograph.PermissionControl
 )
 
-type handler func(*exchange) (answer, error)
+type handler func(context.Context, *exchange) (answer, error)
 
 type route struct {
 	place   place
@@ -87,12 +87,12 @@ func do[In, Out any](
 	call func(context.Context, *heliograph.Caller, In) (Out, error),
 	encode func(*exchange, Out) answer,
 ) handler {
-	return func(x *exchange) (answer, error) {
+	return func(ctx context.Context, x *exchange) (answer, error) {
 		in, err := decode(x)
 		if err != nil {
 			return answer{}, err
 		}
-		out, err := call(x.request.Context(), x.caller, in)
+		out, err := call(ctx, x.caller, in)
 		if err != nil {
 			return answer{}, err
 		}
@@ -115,7 +115,7 @@ func done(*exchange, none) answer { return answer{status: http.StatusNoContent} 
 
 // serve lets another package's handler answer.
 func serve(h http.Handler) handler {
-	return func(x *exchange) (answer, error) {
+	return func(_ context.Context, x *exchange) (answer, error) {
 		h.ServeHTTP(x.writer, x.request)
 		return answer{}, nil
 	}

@@ -40,6 +40,8 @@ func Serve(ctx context.Context, server *http.Server, listener net.Listener, grac
 	if err != nil {
 		err = errors.Join(fmt.Errorf("requests on %s outlived the grace of %v: %w", listener.Addr(), grace, err), server.Close())
 	}
-	<-ended
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("serve %s: %w", listener.Addr(), served))
+	}
 	return err
 }

@@ -34,7 +34,7 @@ func golden(t *testing.T, name, got string) {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(path) //nolint:gosec // a name of this file
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -409,7 +409,8 @@ func TestErrorsOfTheService(t *testing.T) {
 		{&heliograph.Error{Kind: heliograph.Internal, Rule: "x", Message: "secret"}, 500, "InternalServerError", "internal error", nil},
 		{
 			&subscribe.HandshakeError{Err: &heliograph.Error{Kind: heliograph.Invalid, Rule: "r", Code: "ValidationError", Message: "m"}, Exchange: handshake},
-			400, "ValidationError", "m", []string{"Heliograph-Handshake", handshake.String()},
+			400, "ValidationError", "m",
+			[]string{"Heliograph-Handshake", handshake.String()},
 		},
 	}
 	for _, test := range tests {

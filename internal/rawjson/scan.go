@@ -285,20 +285,20 @@ func unicodeEscape(s []byte) (r rune, size int) {
 func hex4(s []byte) rune {
 	var r rune
 	for _, b := range s[:4] {
-		r = r<<4 | rune(unhex(b))
+		r = r<<4 | unhex(b)
 	}
 	return r
 }
 
 // unhex returns a hexadecimal digit's value, or -1.
-func unhex(b byte) int {
+func unhex(b byte) rune {
 	switch {
 	case '0' <= b && b <= '9':
-		return int(b - '0')
+		return rune(b - '0')
 	case 'a' <= b && b <= 'f':
-		return int(b-'a') + 10
+		return rune(b-'a') + 10
 	case 'A' <= b && b <= 'F':
-		return int(b-'A') + 10
+		return rune(b-'A') + 10
 	}
 	return -1
 }
