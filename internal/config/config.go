@@ -69,8 +69,8 @@ type Listen struct {
 	HTTP Address `key:"http" flag:"http"`
 	// Where to answer https, as host:port. dev makes a certificate of its own unless tls.certificate is set.
 	HTTPS Address `key:"https" flag:"https"`
-	// A separate address for /metrics, /healthz, /readyz and the profiler (/debug/pprof/). While it is off, the first
-	// three are answered on the others and there is no profiler.
+	// A further address that answers what the others do, /metrics and /readyz among it, and the profiler
+	// (/debug/pprof/), which is answered nowhere else.
 	Operations Address `key:"operations"`
 	// Proxies that are believed when they say X-Forwarded-Proto and X-Forwarded-Host: addresses or prefixes.
 	TrustedProxies []netip.Prefix `key:"trusted_proxies"`
@@ -126,7 +126,8 @@ type Identity struct {
 	Audiences []string `key:"audiences" flag:"audience"`
 	// Believe issuers over http that are not on loopback.
 	AllowHTTP bool `key:"allow_http"`
-	// dev: the tenant behind common and organizations, a GUID. Left out: one that is always the same.
+	// The tenant that drives are of, a GUID; in dev also the one behind common and organizations. Left out, dev has one
+	// that is always the same; serve needs it for drives.
 	Tenant heliograph.TenantID `key:"tenant" flag:"tenant"`
 	// dev: the only applications that get tokens, each with id, name, secret and roles (application permissions; left
 	// out: all). Left out: any id with any secret.

@@ -3,11 +3,11 @@ package config_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -370,13 +370,8 @@ func FuzzFile(f *testing.F) {
 	f.Add("listen:\n  http: x\nidentity: {applications: [{id: a}]}\n")
 	f.Add("a: &x [1]\ndata: *x\n")
 	f.Add("drives:\n- !!binary x\n")
-	names := make([]string, 0, len(config.Settings()))
-	for _, s := range config.Settings() {
-		names = append(names, s.Key)
-	}
-	dir := f.TempDir()
+	file := filepath.Join(f.TempDir(), "fuzz.yaml")
 	f.Fuzz(func(t *testing.T, text string) {
-		file := filepath.Join(dir, fmt.Sprintf("%x.yaml", text[:min(len(text), 8)]))
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -385,8 +380,8 @@ func FuzzFile(f *testing.F) {
 			return
 		}
 		_ = c.Validate()
-		if !slices.Contains(names, "data") || c.Print(&bytes.Buffer{}) != nil {
-			t.Error("what was read cannot be printed")
+		if err := c.Print(io.Discard); err != nil {
+			t.Errorf("what was read cannot be printed: %v", err)
 		}
 	})
 }

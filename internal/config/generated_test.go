@@ -46,7 +46,7 @@ func readComments(t *testing.T) (settings, groups map[string]string) {
 	structs, docs := map[string]*ast.StructType{}, map[string]string{}
 	for _, decl := range file.Decls {
 		if d, ok := decl.(*ast.GenDecl); ok && d.Tok == token.TYPE {
-			spec := d.Specs[0].(*ast.TypeSpec)
+			spec, _ := d.Specs[0].(*ast.TypeSpec)
 			if s, ok := spec.Type.(*ast.StructType); ok {
 				structs[spec.Name.Name], docs[spec.Name.Name] = s, oneLine(d.Doc)
 			}

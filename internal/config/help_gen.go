@@ -18,7 +18,7 @@ func help(key string) string {
 	case "listen.https":
 		return "Where to answer https, as host:port"
 	case "listen.operations":
-		return "A separate address for /metrics, /healthz, /readyz and the profiler (/debug/pprof/)"
+		return "A further address that answers what the others do, /metrics and /readyz among it, and the profiler (/debug/pprof/), which is answered nowhere else"
 	case "listen.trusted_proxies":
 		return "Proxies that are believed when they say X-Forwarded-Proto and X-Forwarded-Host: addresses or prefixes"
 	case "tls.certificate":
@@ -54,7 +54,7 @@ func help(key string) string {
 	case "identity.allow_http":
 		return "Believe issuers over http that are not on loopback"
 	case "identity.tenant":
-		return "dev: the tenant behind common and organizations, a GUID"
+		return "The tenant that drives are of, a GUID; in dev also the one behind common and organizations"
 	case "identity.applications":
 		return "dev: the only applications that get tokens, each with id, name, secret and roles (application permissions; left out: all)"
 	case "identity.users":

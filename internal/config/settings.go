@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -38,7 +39,7 @@ func collect(found []setting, t reflect.Type, prefix string, index []int) []sett
 			continue
 		}
 		key = prefix + key
-		at := append(index[:len(index):len(index)], i)
+		at := append(slices.Clip(index), i)
 		if field.Type.Kind() == reflect.Struct {
 			found = collect(found, field.Type, key+".", at)
 			continue

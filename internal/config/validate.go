@@ -35,6 +35,12 @@ func (v *validator) fail(key, format string, args ...any) {
 	v.errs = append(v.errs, fmt.Errorf("%s (%s): %w", key, v.c.Origin(key), fmt.Errorf(format, args...)))
 }
 
+func (v *validator) failIf(wrong bool, key, text string) {
+	if wrong {
+		v.fail(key, "%s", text)
+	}
+}
+
 func (v *validator) listen() {
 	l, t := &v.c.Listen, &v.c.TLS
 	taken := map[Address]string{}
@@ -79,14 +85,11 @@ func (v *validator) store() {
 		v.fail("data", "serve keeps what it accepts and needs to know where: set data (--data DIR), or nats.url (--nats URL)")
 	}
 	if n.URL == "" {
-		for key, set := range map[string]bool{
-			"nats.credentials": n.Credentials != "", "nats.ca": n.CA != "", "nats.accept_lazy_fsync": n.AcceptLazyFsync,
-			"store.replicas": s.Replicas > 1,
-		} {
-			if set {
-				v.fail(key, "this is for an engine outside of this process: set nats.url as well")
-			}
-		}
+		const outside = "this is for an engine outside of this process: set nats.url as well"
+		v.failIf(n.Credentials != "", "nats.credentials", outside)
+		v.failIf(n.CA != "", "nats.ca", outside)
+		v.failIf(n.AcceptLazyFsync, "nats.accept_lazy_fsync", outside)
+		v.failIf(s.Replicas > 1, "store.replicas", outside)
 	}
 	for address := range strings.SplitSeq(n.URL, ",") {
 		u, err := url.Parse(address)
@@ -121,13 +124,9 @@ func (v *validator) identity() {
 			v.fail("identity.issuers", "serve believes no tokens but those of issuers that it is told: set identity.issuers "+
 				"(--issuer URL), or run heliograph dev to try things out")
 		}
-		for key, set := range map[string]bool{
-			"identity.tenant": i.Tenant != "", "identity.applications": i.Applications != nil, "identity.users": i.Users != nil,
-		} {
-			if set {
-				v.fail(key, "only dev has an issuer of its own that could use this: remove it")
-			}
-		}
+		const local = "only dev has an issuer of its own that could use this: remove it"
+		v.failIf(i.Applications != nil, "identity.applications", local)
+		v.failIf(i.Users != nil, "identity.users", local)
 	}
 	for _, issuer := range i.Issuers {
 		u, err := url.Parse(issuer.URL)
@@ -203,6 +202,8 @@ func (v *validator) rest() {
 	if !slices.Contains([]string{"auto", "text", "json"}, c.Log.Format) {
 		v.fail("log.format", "%q is no format: write auto, text or json", c.Log.Format)
 	}
+	v.failIf(c.Mode == Serve && len(c.Drives) > 0 && c.Identity.Tenant == "", "drives",
+		"a drive belongs to somebody of a tenant: set identity.tenant (--tenant GUID)")
 	owner := map[string]string{}
 	for _, d := range c.Drives {
 		if d.User == "" || d.Dir == "" {

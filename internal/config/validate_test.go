@@ -14,7 +14,7 @@ import (
 func sound(mode config.Mode) *config.Config {
 	c := config.Default(mode)
 	if mode == config.Serve {
-		c.Data = "/var/lib/heliograph"
+		c.Data, c.Identity.Tenant = "/var/lib/heliograph", "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 		c.Identity.Issuers = []config.Issuer{{URL: "https://login.example.org/{tenantid}/v2.0"}}
 	} else {
 		c.TLS.LocalCA = "/home/ann/.config/heliograph/ca"
@@ -58,7 +58,9 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 	}{
 		{key: "data", about: "--data DIR", modes: serve, change: func(c *config.Config) { c.Data = "" }},
 		{key: "identity.issuers", about: "heliograph dev", modes: serve, change: func(c *config.Config) { c.Identity.Issuers = nil }},
-		{key: "identity.tenant", about: "remove it", modes: serve, change: func(c *config.Config) { c.Identity.Tenant = guid }},
+		{key: "drives", about: "identity.tenant", modes: serve, change: func(c *config.Config) {
+			c.Identity.Tenant, c.Drives = "", []config.Drive{{User: "ann", Dir: "x"}}
+		}},
 		{key: "identity.applications", about: "remove it", modes: serve, change: func(c *config.Config) { c.Identity.Applications = []config.Application{{ID: "a"}} }},
 		{key: "identity.users", about: "remove it", modes: serve, change: func(c *config.Config) { c.Identity.Users = []config.User{{UPN: "a"}} }},
 		{key: "listen.https", about: "tls.certificate", modes: serve, change: func(c *config.Config) { c.Listen.HTTPS = ":8443" }},
@@ -118,8 +120,6 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 	}
 }
 
-const guid = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
-
 var (
 	dev   = []config.Mode{config.Dev}
 	serve = []config.Mode{config.Serve}
@@ -169,7 +169,7 @@ func TestEverythingWrongIsToldAtOnce(t *testing.T) {
 // TestNearestKey: one letter off is found for every key.
 func TestNearestKey(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test's letters
+	random := rand.New(rand.NewPCG(1, 2))
 	for _, s := range config.Settings() {
 		key := []byte(s.Key)
 		at := strings.IndexByte(s.Key, '.') + 1 + random.IntN(len(key)-strings.IndexByte(s.Key, '.')-1)

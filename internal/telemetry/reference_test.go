@@ -10,11 +10,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/clock"
 	"heliograph.dev/internal/httpapi"
 	"heliograph.dev/internal/telemetry"
 )
@@ -54,7 +54,7 @@ func visit(t *testing.T, m *telemetry.Metrics) {
 	t.Helper()
 	api, err := httpapi.New(httpapi.Options{
 		Authenticator: nobody{}, Subscriptions: struct{ httpapi.Subscriptions }{}, Ingest: m.Accepting(nil),
-		Metrics: m.Registry(), Now: time.Now,
+		Metrics: m.Registry(), Now: clock.System().Now,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,8 @@ package telemetry_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -227,6 +229,29 @@ func TestServersDoNotShareMetrics(t *testing.T) {
 	}
 	if err := one.Watch(noLevels); err == nil {
 		t.Error("levels are watched twice")
+	}
+}
+
+func TestProfiler(t *testing.T) {
+	t.Parallel()
+	next := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	server := httptest.NewServer(telemetry.WithProfiler(next))
+	defer server.Close()
+	for path, want := range map[string]int{
+		"/debug/pprof/": http.StatusOK, "/debug/pprof/goroutine": http.StatusOK, "/debug/pprof/cmdline": http.StatusOK,
+		"/metrics": http.StatusTeapot, "/": http.StatusTeapot,
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := server.Client().Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := answer.Body.Close(); err != nil || answer.StatusCode != want {
+			t.Errorf("%s: %d, %v; want %d", path, answer.StatusCode, err, want)
+		}
 	}
 }
 
