@@ -59,6 +59,7 @@ func BenchmarkBare(b *testing.B) {
 }
 
 func each(b *testing.B, run func(*testing.B, *seal.Certificate, *rsa.PublicKey, []byte)) {
+	b.Helper()
 	for _, bits := range []int{2048, 4096} {
 		cert, key := newCertificate(b, bits)
 		certificate, err := seal.ParseCertificate(base64.StdEncoding.EncodeToString(cert.Raw))

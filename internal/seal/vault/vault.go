@@ -31,6 +31,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +68,7 @@ type Vault struct {
 func (v *Vault) Seal(dst, plaintext []byte, label string) ([]byte, error) {
 	key := v.ring.Load().keys[0]
 	start := len(dst)
+	dst = slices.Grow(dst, len(plaintext)+Overhead)
 	dst = append(append(dst, form), key.id[:]...)
 	var nonce [xaes.NonceSize]byte
 	_, _ = rand.Read(nonce[:]) // never fails: crypto/rand ends the program instead
