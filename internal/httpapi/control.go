@@ -83,6 +83,6 @@ func minted(x *exchange, t Token) answer {
 			TokenType   string `json:"token_type"`
 			ExpiresIn   int64  `json:"expires_in"`
 			Expires     string `json:"expires"`
-		}{t.Text.Reveal(), "Bearer", int64(t.Expires.Sub(x.began) / time.Second), stamp(t.Expires)},
+		}{t.Text.Reveal(), "Bearer", int64(t.Expires.Sub(x.api.opts.Now()) / time.Second), stamp(t.Expires)},
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/catalog"
 	"heliograph.dev/internal/httpapi"
 )
 
@@ -325,9 +326,14 @@ func FuzzCreate(f *testing.F) {
 	})
 }
 
+// BenchmarkPublish measures the way from a body to the ingest: everything but the network and the disk.
 func BenchmarkPublish(b *testing.B) {
+	resources, err := catalog.Load()
+	if err != nil {
+		b.Fatal(err)
+	}
 	api, err := httpapi.New(httpapi.Options{
-		Authenticator: tokens(callers()), Subscriptions: &shelf{}, Resources: mail{}, Ingest: nowhere{}, Now: start,
+		Authenticator: tokens(callers()), Subscriptions: &shelf{}, Resources: resources, Ingest: nowhere{}, Now: start,
 	})
 	if err != nil {
 		b.Fatal(err)
