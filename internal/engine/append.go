@@ -139,3 +139,6 @@ func (e *FrameError) Error() string { return fmt.Sprintf("frame %d: %v", e.Seque
 
 // Unwrap returns the cause.
 func (e *FrameError) Unwrap() error { return e.Err }
+
+// FrameSequence returns where the frame stands.
+func (e *FrameError) FrameSequence() uint64 { return e.Sequence }

@@ -35,6 +35,7 @@ type Engine struct {
 
 	life   context.Context // ends when Close begins
 	end    context.CancelFunc
+	mu     sync.Mutex     // guards the start of work against the end of life
 	work   sync.WaitGroup // goroutines that life ends
 	close  sync.Once
 	closed chan struct{} // closed when everything is down
@@ -71,7 +72,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 // be stopped before: calls that are under way fail.
 func (e *Engine) Close(ctx context.Context) error {
 	e.close.Do(func() {
+		e.mu.Lock()
 		e.end()
+		e.mu.Unlock()
 		go e.shutdown()
 	})
 	select {
@@ -95,6 +98,17 @@ func (e *Engine) shutdown() {
 	if e.folder != nil {
 		e.folder.release()
 	}
+}
+
+// start runs f, which ends with e.life, unless that is over.
+func (e *Engine) start(f func()) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.life.Err() != nil {
+		return false
+	}
+	e.work.Go(f)
+	return true
 }
 
 // Check reports whether the engine works: connected, every stream has a leader, and no write has failed for

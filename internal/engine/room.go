@@ -26,7 +26,7 @@ func (e *Engine) watchRoom(ctx context.Context) error {
 		return err
 	}
 	e.refusal.Store(refusal)
-	e.work.Go(func() {
+	e.start(func() {
 		tick := time.NewTicker(roomInterval)
 		defer tick.Stop()
 		for {

@@ -88,7 +88,7 @@ func (e *Engine) openShards(ctx context.Context, n int) error {
 				MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, AllowRollup: true, DenyDelete: true,
 				AllowAtomicPublish: true, AllowMsgTTL: true,
 			})
-			e.shards[i] = newShard(i, stream, prefix)
+			e.shards[i] = &shard{number: i, stream: stream, prefix: prefix}
 			return err
 		})
 	}

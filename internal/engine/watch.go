@@ -33,7 +33,6 @@ type Watch struct {
 	apply func([]heliograph.Record)
 	life  context.Context
 	end   context.CancelFunc
-	work  sync.WaitGroup
 	ready chan struct{}
 	done  chan struct{}
 
@@ -67,17 +66,22 @@ func (e *Engine) Watch(ctx context.Context, apply func([]heliograph.Record)) (*W
 			return nil, fmt.Errorf("watch records: %w", err)
 		}
 	}
-	for i, s := range e.shards {
-		w.work.Go(func() {
+	if !e.start(func() { w.run(tails) }) {
+		return nil, unavailable(errClosed)
+	}
+	return w, nil
+}
+
+func (w *Watch) run(tails []*tail) {
+	defer close(w.done)
+	var all sync.WaitGroup
+	for i, s := range w.e.shards {
+		all.Go(func() {
 			defer tails[i].close()
 			w.fail(w.follow(s, tails[i]))
 		})
 	}
-	e.work.Go(func() {
-		w.work.Wait()
-		close(w.done)
-	})
-	return w, nil
+	all.Wait()
 }
 
 // Ready is closed once every record that was there at the start has been applied.

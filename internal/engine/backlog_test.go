@@ -1,0 +1,202 @@
+package engine_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"heliograph.dev"
+	"heliograph.dev/internal/engine"
+)
+
+const endpoint heliograph.Endpoint = "https://example.com/hook?x=1"
+
+func refs(from, n int) []heliograph.ParkedRef {
+	out := make([]heliograph.ParkedRef, n)
+	for i := range out {
+		out[i] = heliograph.ParkedRef{
+			Subscription: heliograph.DeriveGUID(fmt.Sprint(from + i)),
+			Position:     heliograph.Position{Sequence: uint64(from), Index: uint32(i)},
+			Since:        start.Add(time.Duration(from)), Attempts: uint32(from),
+		}
+	}
+	return out
+}
+
+func parked(t testing.TB, e *engine.Engine, endpoint heliograph.Endpoint, from uint64, limit int) []engine.ParkedMessage {
+	t.Helper()
+	m, err := e.Parked(t.Context(), endpoint, from, limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestBacklog(t *testing.T) {
+	t.Parallel()
+	o := fresh(t)
+	e := open(t, o)
+	if got := parked(t, e, endpoint, 0, 10); len(got) != 0 {
+		t.Errorf("an endpoint that is well has %v", got)
+	}
+	var want []engine.ParkedMessage
+	for n := range 5 {
+		seq, err := e.Park(t.Context(), endpoint, refs(n, 3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, engine.ParkedMessage{Sequence: seq, Refs: refs(n, 3)})
+		if _, err := e.Park(t.Context(), "https://example.org", refs(100+n, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shut(t, e)
+	e = open(t, o)
+	if diff := cmp.Diff(want, parked(t, e, endpoint, 0, 10)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(want[1:3], parked(t, e, endpoint, want[0].Sequence+1, 2)); diff != "" {
+		t.Error(diff)
+	}
+	if err := e.Unpark(t.Context(), endpoint, want[2].Sequence); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want[3:], parked(t, e, endpoint, 0, 10)); diff != "" {
+		t.Error(diff)
+	}
+	endpoints := listed(t, e)
+	if diff := cmp.Diff(map[heliograph.Endpoint]uint64{endpoint: 2, "https://example.org": 5}, endpoints); diff != "" {
+		t.Error(diff)
+	}
+	if err := e.Unpark(t.Context(), endpoint, 1000); err != nil {
+		t.Fatal(err)
+	}
+	if got := listed(t, e); len(got) != 1 {
+		t.Errorf("listed %v", got)
+	}
+}
+
+func listed(t *testing.T, e *engine.Engine) map[heliograph.Endpoint]uint64 {
+	t.Helper()
+	all, err := e.ParkedEndpoints(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[heliograph.Endpoint]uint64{}
+	for _, one := range all {
+		out[one.Endpoint] += one.Messages
+	}
+	if len(out) != len(all) {
+		t.Errorf("listed twice: %v", all)
+	}
+	return out
+}
+
+func TestParkRefuses(t *testing.T) {
+	t.Parallel()
+	e := open(t, fresh(t))
+	if _, err := e.Park(t.Context(), endpoint, nil); err == nil {
+		t.Error("nothing to park")
+	}
+	if _, err := e.Park(t.Context(), endpoint, make([]heliograph.ParkedRef, engine.MaxParkedRefs+1)); err == nil {
+		t.Error("too many refs")
+	}
+	for _, bad := range []heliograph.Endpoint{"https://a\r\nNats-TTL: 1", " https://a", heliograph.Endpoint(strings.Repeat("x", 20_000))} {
+		_, err := e.Park(t.Context(), bad, refs(0, 1))
+		wantKind(t, err, heliograph.Invalid)
+	}
+	long := heliograph.Endpoint("https://example.com/" + strings.Repeat("x", 16_000))
+	if _, err := e.Park(t.Context(), long, make([]heliograph.ParkedRef, engine.MaxParkedRefs)); err != nil {
+		t.Errorf("the largest list: %v", err)
+	}
+	if got := parked(t, e, long, 0, 1); len(got) != 1 || len(got[0].Refs) != engine.MaxParkedRefs {
+		t.Errorf("read back %d", len(got))
+	}
+}
+
+// TestLargeBacklogIsReadInBites: one answer is bounded by its bytes, not only by limit.
+func TestLargeBacklogIsReadInBites(t *testing.T) {
+	t.Parallel()
+	e := open(t, fresh(t))
+	for range 12 {
+		if _, err := e.Park(t.Context(), endpoint, make([]heliograph.ParkedRef, engine.MaxParkedRefs)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, from := 0, uint64(0)
+	for {
+		bite := parked(t, e, endpoint, from, 1000)
+		if len(bite) == 0 {
+			break
+		}
+		if len(bite) == 12 {
+			t.Error("10 MB in one answer")
+		}
+		got += len(bite)
+		from = bite[len(bite)-1].Sequence + 1
+	}
+	if got != 12 {
+		t.Errorf("read %d lists of 12", got)
+	}
+}
+
+// TestBacklogModel compares the backlog with lists in memory.
+func TestBacklogModel(t *testing.T) {
+	t.Parallel()
+	e := open(t, fresh(t))
+	run := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		run++
+		model := map[heliograph.Endpoint][]engine.ParkedMessage{}
+		name := rapid.Map(rapid.IntRange(0, 3), func(n int) heliograph.Endpoint {
+			return heliograph.Endpoint(fmt.Sprintf("https://%d.example.com/%d", run, n))
+		})
+		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
+			of := name.Draw(rt, "endpoint")
+			if have := model[of]; len(have) > 0 && rapid.IntRange(0, 2).Draw(rt, "unpark") == 0 {
+				n := rapid.IntRange(0, len(have)-1).Draw(rt, "through")
+				if err := e.Unpark(t.Context(), of, have[n].Sequence); err != nil {
+					rt.Fatal(err)
+				}
+				model[of] = slices.Clone(have[n+1:])
+			} else {
+				list := refs(rapid.IntRange(0, 1000).Draw(rt, "from"), rapid.IntRange(1, 5).Draw(rt, "refs"))
+				seq, err := e.Park(t.Context(), of, list)
+				if err != nil {
+					rt.Fatal(err)
+				}
+				model[of] = append(have, engine.ParkedMessage{Sequence: seq, Refs: list})
+			}
+			limit := rapid.IntRange(1, 20).Draw(rt, "limit")
+			got, err := e.Parked(t.Context(), of, 0, limit)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			want := model[of][:min(limit, len(model[of]))]
+			if len(got)+len(want) > 0 && !cmp.Equal(want, got) {
+				rt.Errorf("%s", cmp.Diff(want, got))
+			}
+		}
+	})
+}
+
+func BenchmarkParkAndDrain(b *testing.B) {
+	e := open(b, engine.Options{Dir: b.TempDir()})
+	for b.Loop() {
+		var last uint64
+		for range 10 {
+			last, _ = e.Park(b.Context(), endpoint, refs(0, 100))
+		}
+		if got := parked(b, e, endpoint, 0, 10); len(got) != 10 {
+			b.Fatal(len(got))
+		}
+		if err := e.Unpark(b.Context(), endpoint, last); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
