@@ -1,0 +1,117 @@
+package match
+
+import (
+	"slices"
+	"strings"
+
+	"heliograph.dev"
+	"heliograph.dev/internal/catalog"
+)
+
+// Target is what delivery needs to know of a subscription, small enough to keep millions of in memory. Once
+// in an Index it is not changed.
+type Target struct {
+	ID          heliograph.SubscriptionID
+	Tenant      heliograph.TenantID
+	App         heliograph.AppID
+	Path        string // canonical
+	Resource    string // as the client wrote it
+	URL         heliograph.Endpoint
+	ClientState heliograph.Secret
+	Row         *catalog.Row
+	Rich        *Rich     // nil for a basic subscription
+	Expires     int64     // Unix nanoseconds
+	watch       *[]string // nil: just Path
+	place       uint32    // in its group, guarded by the shard's lock; of use only where watch is nil
+	Types       heliograph.ChangeType
+	LatestTLS   TLS
+	Flags       Flags
+}
+
+// TLS is the lowest TLS version that a subscription's calls may use. Versions compare by their order.
+type TLS uint8
+
+// The TLS versions. A latestSupportedTlsVersion below v1_2 gets v1_2: nothing lower is ever spoken.
+const (
+	TLS12 TLS = iota // also where the client said nothing
+	TLS13
+)
+
+// String returns the version as the API writes it.
+func (v TLS) String() string {
+	if v == TLS13 {
+		return "v1_3"
+	}
+	return "v1_2"
+}
+
+// Flags are what a create request's Prefer header asked for.
+type Flags uint8
+
+// The flags.
+const (
+	ImmutableIDs Flags = 1 << iota
+	UnknownEnumMembers
+	SecurityWebhooks
+)
+
+// Rich is what a subscription with resource data has besides.
+type Rich struct {
+	Certificate, CertificateID string
+	URLAppID                   heliograph.AppID // audience of the validation token, or empty: the application
+}
+
+// TargetOf returns the target of a subscription of that row. Its texts share the subscription's memory.
+func TargetOf(s *heliograph.Subscription, row *catalog.Row) *Target {
+	t := &Target{
+		ID: s.ID, Tenant: s.Tenant, App: s.App, Path: s.Path, Resource: s.Resource,
+		URL: heliograph.Endpoint(s.NotificationURL), ClientState: s.ClientState, Row: row,
+		Expires: s.Expires.UnixNano(), Types: s.ChangeType,
+	}
+	if i := strings.Index(s.Resource, s.Path); i >= 0 { // most clients write it canonically but for a slash
+		t.Path = s.Resource[i : i+len(s.Path)]
+	}
+	if s.LatestSupportedTLSVersion == TLS13.String() {
+		t.LatestTLS = TLS13
+	}
+	for _, f := range []struct {
+		set  bool
+		flag Flags
+	}{
+		{s.ImmutableIDs, ImmutableIDs},
+		{s.IncludeUnknownEnumMembers, UnknownEnumMembers},
+		{s.IncludeSecurityWebhooks, SecurityWebhooks},
+	} {
+		if f.set {
+			t.Flags |= f.flag
+		}
+	}
+	if s.IncludeResourceData != nil && *s.IncludeResourceData {
+		t.Rich = &Rich{
+			Certificate: s.EncryptionCertificate, CertificateID: s.EncryptionCertificateID,
+			URLAppID: heliograph.AppID(s.NotificationURLAppID),
+		}
+	}
+	return t
+}
+
+// paths returns what the target is indexed under.
+func (t *Target) paths() []string {
+	if t.watch != nil {
+		return *t.watch
+	}
+	return []string{t.Path}
+}
+
+// sees reports whether the target is indexed under the path.
+func (t *Target) sees(path []byte) bool {
+	if t.watch == nil {
+		return t.Path == string(path)
+	}
+	return slices.Contains(*t.watch, string(path))
+}
+
+// sameKeys reports whether both are indexed under the same.
+func (t *Target) sameKeys(other *Target) bool {
+	return t.Tenant == other.Tenant && t.Row == other.Row && slices.Equal(t.paths(), other.paths())
+}
