@@ -36,10 +36,10 @@ type Config struct {
 
 	// The folder that keeps everything. Left out, dev makes a temporary one and removes it at the end; serve needs it,
 	// or nats.url.
-	Data string `key:"data" flag:"data"`
+	Data string `key:"data" shape:"folder" flag:"data"`
 	// The URL under which clients reach the server, such as https://graph.example.org. Left out, it is taken from each
 	// request.
-	PublicURL string `key:"public_url"`
+	PublicURL string `key:"public_url" shape:"URL"`
 	// How long a stop may take: requests and deliveries under way come to their end within it.
 	ShutdownGrace time.Duration `key:"shutdown_grace"`
 	// Folders that are users' drives, each as USER=DIR: what is written below DIR is published as a change of
@@ -79,33 +79,33 @@ type Listen struct {
 // TLS is what https is answered with.
 type TLS struct {
 	// The PEM file of the certificate and those that it rests on.
-	Certificate string `key:"certificate" flag:"tls-cert"`
+	Certificate string `key:"certificate" shape:"file" flag:"tls-cert"`
 	// The PEM file of the certificate's key.
-	Key string `key:"key" flag:"tls-key"`
+	Key string `key:"key" shape:"file" flag:"tls-key"`
 	// dev: the folder of the local authority that certificates are made with when there is none. It is made once, so
 	// that clients trust it once. Left out: heliograph/ca in the user's configuration folder.
-	LocalCA string `key:"local_ca" flag:"local-ca"`
+	LocalCA string `key:"local_ca" shape:"folder" flag:"local-ca"`
 }
 
 // NATS points to an engine outside of this process.
 type NATS struct {
 	// The address of an existing NATS with JetStream (nats://host:4222), several with commas between them. Left out,
 	// the engine runs in this process and keeps its files in the data folder.
-	URL string `key:"url" flag:"nats"`
+	URL string `key:"url" shape:"URL" flag:"nats"`
 	// The credentials file for it.
-	Credentials string `key:"credentials"`
+	Credentials string `key:"credentials" shape:"file"`
 	// The PEM file of the authorities that its certificate may be of. Left out, the system's.
-	CA string `key:"ca"`
+	CA string `key:"ca" shape:"file"`
 	// Take a NATS that answers before its data is on disk. A power cut then loses what was promised to publishers.
 	AcceptLazyFsync bool `key:"accept_lazy_fsync"`
 }
 
 // Store says how the engine keeps what must survive.
 type Store struct {
-	// How many partitions a new change log has: tenants are spread over them, each has its own order and reader. A
-	// store keeps the number that it was made with.
+	// How many partitions a new change log has, up to 256: tenants are spread over them, each has its own order and
+	// reader. It cannot be changed later.
 	Partitions int `key:"partitions"`
-	// How many streams hold the subscriptions of a new store. It keeps the number that it was made with.
+	// How many streams hold the subscriptions of a new store, up to 64. It cannot be changed later.
 	Shards int `key:"shards"`
 	// How many nodes of a cluster keep each piece of data: 1, 3 or 5.
 	Replicas int `key:"replicas"`
@@ -121,9 +121,9 @@ type Store struct {
 type Identity struct {
 	// Issuers whose tokens are believed: a URL (https://login.example.org/realms/one), one with {tenantid} in it, or
 	// TENANT=URL for an issuer that speaks for one tenant only. serve needs at least one.
-	Issuers []Issuer `key:"issuers" flag:"issuer"`
+	Issuers []Issuer `key:"issuers" shape:"URL" flag:"issuer"`
 	// What tokens may call this server (aud). Left out: Graph's own names.
-	Audiences []string `key:"audiences" flag:"audience"`
+	Audiences []string `key:"audiences" shape:"name" flag:"audience"`
 	// Believe issuers over http that are not on loopback.
 	AllowHTTP bool `key:"allow_http"`
 	// The tenant that drives are of, a GUID; in dev also the one behind common and organizations. Left out, dev has one
@@ -140,11 +140,11 @@ type Identity struct {
 // Catalog says what can be subscribed to, and which of Graph's rules hold.
 type Catalog struct {
 	// The dated set of Graph's limits, texts and time-outs.
-	Profile string `key:"profile" flag:"profile"`
+	Profile string `key:"profile" shape:"name" flag:"profile"`
 	// Demand what the newest documentation demands. Otherwise every permission that was ever documented to suffice does.
 	StrictPermissions bool `key:"strict_permissions" flag:"strict-permissions"`
 	// YAML files with further resources, or other rows for known ones, in the form of the built-in ones.
-	Resources []string `key:"resources" flag:"resources"`
+	Resources []string `key:"resources" shape:"file" flag:"resources"`
 }
 
 // Outbound says where notifications may go.
@@ -156,7 +156,7 @@ type Outbound struct {
 	// Addresses or prefixes that no endpoint may have. It wins over everything that allows.
 	Deny []netip.Prefix `key:"deny"`
 	// The PEM file of the authorities that endpoints' certificates may be of. Left out, the system's.
-	CA string `key:"ca"`
+	CA string `key:"ca" shape:"file"`
 }
 
 // Publish bounds what publishers may send at once.

@@ -251,7 +251,7 @@ func TestVariablesOfOthers(t *testing.T) {
 	t.Parallel()
 	_, err := from(t, config.Dev, "", nil, "HELIOGRAPH_PORT=tcp://10.0.0.1:80", "HELIOGRAPH_SERVICE_HOST=10.0.0.1",
 		"HELIOGRAPH_SERVICE_PORT=80", "HELIOGRAPH_PORT_80_TCP_ADDR=10.0.0.1", "HELIOGRAPH_TOKEN=x", "HELIOGRAPH_URL=x",
-		"HELIOGRAPH_SERVER=x")
+		"HELIOGRAPH_SERVER=x", "HELIOGRAPH_TOKEN_URL=x", "HELIOGRAPH_CLIENT_ID=x", "HELIOGRAPH_CLIENT_SECRET=x")
 	if err != nil {
 		t.Error(err)
 	}
@@ -314,7 +314,7 @@ func TestHelpShowsWhatIsForHands(t *testing.T) {
 	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
 	config.AddFlags(flags, config.Dev)
 	usage := flags.FlagUsages()
-	for _, want := range []string{"--drive USER=DIR", "--data text", "(default 127.0.0.1:8443)", "--issuer text", "--nats text"} {
+	for _, want := range []string{"--drive USER=DIR", "--data folder", "(default 127.0.0.1:8443)", "--issuer URL", "--nats URL"} {
 		if !strings.Contains(usage, want) {
 			t.Errorf("%q is missing in\n%s", want, usage)
 		}

@@ -8,12 +8,12 @@ func Settings() []Setting {
 	dev, serve := Default(Dev), Default(Serve)
 	var all []Setting
 	for _, s := range settings() {
-		v := newFlagValue(s.in(dev))
+		v := newFlagValue(&s, dev)
 		shape := v.kind
 		if v.list {
 			shape = "list of " + shape
 		}
-		all = append(all, Setting{s.key, s.flag, s.env(), shape, v.standard, newFlagValue(s.in(serve)).standard})
+		all = append(all, Setting{s.key, s.flag, s.env(), shape, v.standard, newFlagValue(&s, serve).standard})
 	}
 	return all
 }

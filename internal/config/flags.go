@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -23,7 +24,7 @@ func AddFlags(flags *pflag.FlagSet, mode Mode) {
 		if s.flag == "" {
 			continue
 		}
-		v := newFlagValue(s.in(defaults))
+		v := newFlagValue(&s, defaults)
 		f := flags.VarPF(v, s.flag, "", help(s.key))
 		f.Hidden = !s.known
 		if v.kind == "bool" {
@@ -40,9 +41,9 @@ type flagValue struct {
 	standard string
 }
 
-func newFlagValue(field any) *flagValue {
+func newFlagValue(s *setting, defaults *Config) *flagValue {
 	v := &flagValue{}
-	switch field := field.(type) {
+	switch field := s.in(defaults).(type) {
 	case *[]string, *[]Issuer:
 		v.kind, v.list = "text", true
 	case *[]Drive:
@@ -66,6 +67,7 @@ func newFlagValue(field any) *flagValue {
 	case *heliograph.TenantID:
 		v.kind = "GUID"
 	}
+	v.kind = cmp.Or(s.shape, v.kind)
 	return v
 }
 

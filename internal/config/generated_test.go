@@ -92,7 +92,7 @@ func helpSource(t *testing.T, comments map[string]string) string {
 		"// help returns a setting's help text.\nfunc help(key string) string {\nswitch key {\n")
 	for _, s := range config.Settings() {
 		first, _, _ := strings.Cut(comments[s.Key], ". ")
-		fmt.Fprintf(&b, "case %q:\nreturn %q\n", s.Key, strings.TrimSuffix(first, "."))
+		fmt.Fprintf(&b, "case %q:\nreturn %q\n", s.Key, lowered(strings.TrimSuffix(first, ".")))
 	}
 	b.WriteString("}\nreturn \"\"\n}\n")
 	source, err := format.Source([]byte(b.String()))
@@ -100,6 +100,14 @@ func helpSource(t *testing.T, comments map[string]string) string {
 		t.Fatal(err)
 	}
 	return string(source)
+}
+
+// lowered begins a help text as the other flags' do.
+func lowered(s string) string {
+	if word, _, _ := strings.Cut(s, " "); word == strings.ToUpper(word) {
+		return s // YAML
+	}
+	return strings.ToLower(s[:1]) + s[1:]
 }
 
 func reference(comments, groups map[string]string) string {

@@ -6,95 +6,95 @@ package config
 func help(key string) string {
 	switch key {
 	case "data":
-		return "The folder that keeps everything"
+		return "the folder that keeps everything"
 	case "public_url":
-		return "The URL under which clients reach the server, such as https://graph.example.org"
+		return "the URL under which clients reach the server, such as https://graph.example.org"
 	case "shutdown_grace":
-		return "How long a stop may take: requests and deliveries under way come to their end within it"
+		return "how long a stop may take: requests and deliveries under way come to their end within it"
 	case "drives":
-		return "Folders that are users' drives, each as USER=DIR: what is written below DIR is published as a change of users/USER/drive/root"
+		return "folders that are users' drives, each as USER=DIR: what is written below DIR is published as a change of users/USER/drive/root"
 	case "listen.http":
-		return "Where to answer http, as host:port"
+		return "where to answer http, as host:port"
 	case "listen.https":
-		return "Where to answer https, as host:port"
+		return "where to answer https, as host:port"
 	case "listen.operations":
 		return "A further address that answers what the others do, /metrics and /readyz among it, and the profiler (/debug/pprof/), which is answered nowhere else"
 	case "listen.trusted_proxies":
-		return "Proxies that are believed when they say X-Forwarded-Proto and X-Forwarded-Host: addresses or prefixes"
+		return "proxies that are believed when they say X-Forwarded-Proto and X-Forwarded-Host: addresses or prefixes"
 	case "tls.certificate":
-		return "The PEM file of the certificate and those that it rests on"
+		return "the PEM file of the certificate and those that it rests on"
 	case "tls.key":
-		return "The PEM file of the certificate's key"
+		return "the PEM file of the certificate's key"
 	case "tls.local_ca":
 		return "dev: the folder of the local authority that certificates are made with when there is none"
 	case "nats.url":
-		return "The address of an existing NATS with JetStream (nats://host:4222), several with commas between them"
+		return "the address of an existing NATS with JetStream (nats://host:4222), several with commas between them"
 	case "nats.credentials":
-		return "The credentials file for it"
+		return "the credentials file for it"
 	case "nats.ca":
-		return "The PEM file of the authorities that its certificate may be of"
+		return "the PEM file of the authorities that its certificate may be of"
 	case "nats.accept_lazy_fsync":
-		return "Take a NATS that answers before its data is on disk"
+		return "take a NATS that answers before its data is on disk"
 	case "store.partitions":
-		return "How many partitions a new change log has: tenants are spread over them, each has its own order and reader"
+		return "how many partitions a new change log has, up to 256: tenants are spread over them, each has its own order and reader"
 	case "store.shards":
-		return "How many streams hold the subscriptions of a new store"
+		return "how many streams hold the subscriptions of a new store, up to 64"
 	case "store.replicas":
-		return "How many nodes of a cluster keep each piece of data: 1, 3 or 5"
+		return "how many nodes of a cluster keep each piece of data: 1, 3 or 5"
 	case "store.retention":
-		return "How long the change log is kept for those who read it again"
+		return "how long the change log is kept for those who read it again"
 	case "store.max_log_bytes":
-		return "How large the change log may get"
+		return "how large the change log may get"
 	case "store.min_free_bytes":
-		return "How much room the disk must have left"
+		return "how much room the disk must have left"
 	case "identity.issuers":
-		return "Issuers whose tokens are believed: a URL (https://login.example.org/realms/one), one with {tenantid} in it, or TENANT=URL for an issuer that speaks for one tenant only"
+		return "issuers whose tokens are believed: a URL (https://login.example.org/realms/one), one with {tenantid} in it, or TENANT=URL for an issuer that speaks for one tenant only"
 	case "identity.audiences":
-		return "What tokens may call this server (aud)"
+		return "what tokens may call this server (aud)"
 	case "identity.allow_http":
-		return "Believe issuers over http that are not on loopback"
+		return "believe issuers over http that are not on loopback"
 	case "identity.tenant":
-		return "The tenant that drives are of, a GUID; in dev also the one behind common and organizations"
+		return "the tenant that drives are of, a GUID; in dev also the one behind common and organizations"
 	case "identity.applications":
 		return "dev: the only applications that get tokens, each with id, name, secret and roles (application permissions; left out: all)"
 	case "identity.users":
 		return "dev: the only users that get tokens, each with upn, id, tenant, name, password and directory_roles"
 	case "catalog.profile":
-		return "The dated set of Graph's limits, texts and time-outs"
+		return "the dated set of Graph's limits, texts and time-outs"
 	case "catalog.strict_permissions":
-		return "Demand what the newest documentation demands"
+		return "demand what the newest documentation demands"
 	case "catalog.resources":
 		return "YAML files with further resources, or other rows for known ones, in the form of the built-in ones"
 	case "outbound.allow_loopback":
-		return "Let endpoints be on loopback, by plain http too"
+		return "let endpoints be on loopback, by plain http too"
 	case "outbound.allow":
-		return "Further addresses or prefixes, besides the public ones, that endpoints may have"
+		return "further addresses or prefixes, besides the public ones, that endpoints may have"
 	case "outbound.deny":
-		return "Addresses or prefixes that no endpoint may have"
+		return "addresses or prefixes that no endpoint may have"
 	case "outbound.ca":
-		return "The PEM file of the authorities that endpoints' certificates may be of"
+		return "the PEM file of the authorities that endpoints' certificates may be of"
 	case "publish.max_event_bytes":
-		return "The most bytes of one event"
+		return "the most bytes of one event"
 	case "publish.max_batch_events":
-		return "The most events of one batch"
+		return "the most events of one batch"
 	case "publish.max_request_bytes":
-		return "The most bytes of one request, unpacked"
+		return "the most bytes of one request, unpacked"
 	case "delivery.batch_count":
-		return "The most notifications in one POST"
+		return "the most notifications in one POST"
 	case "delivery.batch_bytes":
-		return "The most bytes in one POST"
+		return "the most bytes in one POST"
 	case "delivery.lane_pending":
-		return "How many notifications one endpoint may have waiting in memory"
+		return "how many notifications one endpoint may have waiting in memory"
 	case "delivery.lane_flights":
-		return "How many POSTs to one endpoint may be under way"
+		return "how many POSTs to one endpoint may be under way"
 	case "delivery.max_in_flight":
-		return "How many bytes of the change log may be in memory, read and not yet done with"
+		return "how many bytes of the change log may be in memory, read and not yet done with"
 	case "delivery.max_unread":
-		return "How many accepted changes may wait to be read before publishers are asked to slow down (429)"
+		return "how many accepted changes may wait to be read before publishers are asked to slow down (429)"
 	case "log.level":
-		return "The least that is logged: debug, info, warn or error"
+		return "the least that is logged: debug, info, warn or error"
 	case "log.format":
-		return "How lines look: text, json, or auto, which is text on a terminal and json elsewhere"
+		return "how lines look: text, json, or auto, which is text on a terminal and json elsewhere"
 	}
 	return ""
 }

@@ -11,6 +11,7 @@ type setting struct {
 	key   string
 	flag  string // empty: it has none
 	known bool   // the flag has a name of its own: it is for hands, and shown in the help
+	shape string // what a text is, when it is not any text
 	index []int
 }
 
@@ -44,7 +45,7 @@ func collect(found []setting, t reflect.Type, prefix string, index []int) []sett
 			found = collect(found, field.Type, key+".", at)
 			continue
 		}
-		s := setting{key: key, index: at, flag: strings.NewReplacer(".", "-", "_", "-").Replace(key)}
+		s := setting{key: key, index: at, shape: field.Tag.Get("shape"), flag: strings.NewReplacer(".", "-", "_", "-").Replace(key)}
 		switch name := field.Tag.Get("flag"); name {
 		case "":
 		case "-":

@@ -106,6 +106,8 @@ func (v *validator) store() {
 	}
 	v.atLeast("store.partitions", int64(s.Partitions), 1)
 	v.atLeast("store.shards", int64(s.Shards), 1)
+	v.failIf(s.Partitions > 256, "store.partitions", "write at most 256")
+	v.failIf(s.Shards > 64, "store.shards", "write at most 64")
 	v.atLeast("store.max_log_bytes", int64(s.MaxLogBytes), 16<<20)
 	v.atLeast("store.min_free_bytes", int64(s.MinFreeBytes), 1)
 	if s.Retention < retryWindow {

@@ -91,6 +91,8 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 		{key: "nats.url", about: "nats.credentials", change: func(c *config.Config) { c.NATS.URL = "nats://u:s3cr3t@a:4222" }},
 		{key: "store.partitions", about: "at least 1", change: func(c *config.Config) { c.Store.Partitions = -1 }},
 		{key: "store.shards", about: "at least 1", change: func(c *config.Config) { c.Store.Shards = 0 }},
+		{key: "store.partitions", about: "at most 256", change: func(c *config.Config) { c.Store.Partitions = 257 }},
+		{key: "store.shards", about: "at most 64", change: func(c *config.Config) { c.Store.Shards = 65 }},
 		{key: "store.retention", about: "4h", change: func(c *config.Config) { c.Store.Retention = time.Hour }},
 		{key: "store.max_log_bytes", about: "at least", change: func(c *config.Config) { c.Store.MaxLogBytes = 1 }},
 		{key: "store.min_free_bytes", about: "at least", change: func(c *config.Config) { c.Store.MinFreeBytes = -1 }},
