@@ -60,7 +60,7 @@ func (t ChangeType) String() string {
 type Change struct {
 	ID     ChangeID
 	Tenant TenantID
-	Type   ChangeType // exactly one
+	Type   ChangeType // exactly one; of a notice, Updated
 	// Resource is the canonical path of the changed instance (users/{id}/messages/{id}).
 	Resource string
 	// Paths are further canonical paths under which the change is visible.

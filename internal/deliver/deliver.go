@@ -65,12 +65,21 @@ type Backlog interface {
 type ParkedMessage struct {
 	Sequence uint64
 	Refs     []heliograph.ParkedRef
+	// Err says why the references cannot be read; there are none then.
+	Err error
 }
 
 // Receiver is an endpoint made ready for many POSTs. Post may be called concurrently.
 type Receiver interface {
-	// Post sends one body and tells how it went. traceparent may be empty.
-	Post(ctx context.Context, body []byte, traceparent string, timeout time.Duration) heliograph.Attempt
+	// Post sends one body and tells how it went.
+	Post(ctx context.Context, body Body) heliograph.Attempt
+}
+
+// Body is what one POST carries. JSON is not to be kept.
+type Body struct {
+	JSON        []byte
+	Traceparent string // may be empty
+	Timeout     time.Duration
 }
 
 // Observer hears what happens, for metrics, logs and records. Its methods must be quick.

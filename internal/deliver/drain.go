@@ -27,13 +27,14 @@ func (l *lane) drain(wake <-chan struct{}) {
 	run.failures = l.failures
 	l.mu.Unlock()
 	for !l.d.isStopping() {
+		written := l.writes()
 		messages, err := l.d.opts.Backlog.Parked(l.d.ctx, l.endpoint, 0, 1)
 		switch {
 		case err != nil:
 			l.again(l.d.now().Add(retryEngine), run.failures, err)
 			return
 		case len(messages) == 0:
-			if l.resume() {
+			if l.resume(written) {
 				return
 			}
 			err = l.writeWaiting(l.d.ctx)
@@ -94,6 +95,11 @@ func (r *drainRun) resumeAt() time.Time {
 // message delivers the references of one message, then takes it off the backlog.
 func (r *drainRun) message(m *ParkedMessage) error {
 	l := r.l
+	if m.Err != nil {
+		l.d.opts.Logger.LogAttrs(l.d.ctx, slog.LevelError, "message of the backlog is unreadable",
+			slog.Uint64("sequence", m.Sequence), slog.Any("error", m.Err))
+		l.d.opts.Observer.GivenUp(Notification{}, heliograph.GivenUpLost)
+	}
 	if l.drained != m.Sequence {
 		l.drained, l.drainedRefs = m.Sequence, 0
 	}
@@ -163,7 +169,10 @@ func (r *drainRun) readdress(p *pending, ref *heliograph.ParkedRef) (bool, error
 	d := r.l.d
 	hit, visible := d.opts.Index.Match(p.change(), p.sub, d.now())
 	if !visible {
-		d.opts.Observer.GivenUp(p.notification(), heliograph.GivenUpRemoved)
+		hit.Withheld = heliograph.GivenUpRemoved
+	}
+	if hit.Withheld != "" {
+		d.opts.Observer.GivenUp(p.notification(), hit.Withheld)
 		return true, nil
 	}
 	p.told, p.instance = hit.Type, hit.Instance
@@ -175,6 +184,12 @@ func (r *drainRun) readdress(p *pending, ref *heliograph.ParkedRef) (bool, error
 	}
 	d.lane(hit.Target.URL).takeUp()
 	return true, nil
+}
+
+func (l *lane) writes() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.written
 }
 
 // takeUp parks a lane whose backlog was written from outside, so that a drain finds it.

@@ -114,7 +114,7 @@ func (l *lane) post(p *posting, timeout time.Duration) heliograph.Attempt {
 		r = &ready{prepared, p.tls}
 		l.receiver.Store(r)
 	}
-	return r.Post(l.d.ctx, p.body, p.traceparent(), timeout)
+	return r.Post(l.d.ctx, Body{JSON: p.body, Traceparent: p.traceparent(), Timeout: timeout})
 }
 
 // address finds whom an item goes to now: the subscription may have ended or moved since it was matched.

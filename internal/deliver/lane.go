@@ -60,6 +60,7 @@ type lane struct {
 
 	parked   bool
 	waiting  []pending // to be written to the backlog, in order
+	written  uint64    // counts what was written to the backlog
 	draining bool      // a drain runs, or waits for resumeAt
 	failures int       // in a row
 	resumeAt time.Time
@@ -224,14 +225,14 @@ func (l *lane) scheduleLocked() {
 	})
 }
 
-// resume makes the lane live again, if what still waits to be written fits into memory: the backlog is empty,
-// so the order stays.
-func (l *lane) resume() bool {
+// resume makes the lane live again, if nothing was written since the backlog was found empty and what still
+// waits to be written fits into memory: so the order stays.
+func (l *lane) resume(written uint64) bool {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.waiting) > l.d.opts.Limits.LanePending/2 {
+	if l.written != written || len(l.waiting) > l.d.opts.Limits.LanePending/2 {
 		return false
 	}
 	l.parked, l.draining = false, false

@@ -88,6 +88,7 @@ func (l *lane) writeWaiting(ctx context.Context) error {
 		}
 		l.mu.Lock()
 		l.waiting = l.waiting[len(batch):]
+		l.written++
 		l.mu.Unlock()
 		settleAll(batch)
 		clear(batch)

@@ -33,7 +33,7 @@ type Gate interface {
 	// Admit refuses with a Limited error while too much waits to be delivered.
 	Admit() error
 	// Appended tells the gate of a frame that delivery will have to read.
-	Appended(partition int, sequence uint64, bytes int)
+	Appended(partition int, sequence uint64, changes int)
 }
 
 // Options says what an Ingest works with.
@@ -106,6 +106,19 @@ func (in *Ingest) Accept(ctx context.Context, changes []heliograph.Change) error
 	}
 }
 
+// Waiting returns how many changes wait for the next write.
+func (in *Ingest) Waiting() int {
+	n := 0
+	for _, w := range in.writers {
+		w.mu.Lock()
+		for _, r := range w.waiting {
+			n += len(r.changes)
+		}
+		w.mu.Unlock()
+	}
+	return n
+}
+
 func (in *Ingest) request(changes []heliograph.Change) (*request, error) {
 	req := &request{changes: changes, result: make(chan error, 1)}
 	for i := range changes {
@@ -176,10 +189,10 @@ func (w *writer) leave(req *request) bool {
 }
 
 // take removes what fits into one frame, in the order of arrival.
-func (w *writer) take() (group []*request, size int) {
+func (w *writer) take() (group []*request) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n := 0
+	n, size := 0, 0
 	for n < len(w.waiting) && size+w.waiting[n].size <= w.opts.MaxFrame {
 		size += w.waiting[n].size
 		n++
@@ -189,14 +202,13 @@ func (w *writer) take() (group []*request, size int) {
 	clear(w.waiting[rest:])
 	w.waiting = w.waiting[:rest]
 	w.bytes -= size
-	return group, size
+	return group
 }
 
 func (w *writer) run() {
 	for {
-		group, size := w.take()
-		if len(group) > 0 {
-			w.write(group, size)
+		if group := w.take(); len(group) > 0 {
+			w.write(group)
 			continue
 		}
 		select {
@@ -205,15 +217,15 @@ func (w *writer) run() {
 			w.mu.Lock()
 			w.closed = true
 			w.mu.Unlock()
-			for group, size := w.take(); len(group) > 0; group, size = w.take() {
-				w.write(group, size)
+			for group := w.take(); len(group) > 0; group = w.take() {
+				w.write(group)
 			}
 			return
 		}
 	}
 }
 
-func (w *writer) write(group []*request, size int) {
+func (w *writer) write(group []*request) {
 	changes := group[0].changes
 	if len(group) > 1 {
 		changes = make([]heliograph.Change, 0, 2*len(group))
@@ -227,7 +239,7 @@ func (w *writer) write(group []*request, size int) {
 	if err != nil {
 		err = fmt.Errorf("write %d changes down: %w", len(changes), err)
 	} else {
-		w.opts.Gate.Appended(w.partition, sequence, size)
+		w.opts.Gate.Appended(w.partition, sequence, len(changes))
 	}
 	for _, r := range group {
 		r.result <- err

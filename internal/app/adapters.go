@@ -1,0 +1,136 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+
+	"heliograph.dev"
+	"heliograph.dev/internal/catalog"
+	"heliograph.dev/internal/config"
+	"heliograph.dev/internal/deliver"
+	"heliograph.dev/internal/engine"
+	"heliograph.dev/internal/httpapi"
+	"heliograph.dev/internal/identity/devissuer"
+	"heliograph.dev/internal/match"
+	"heliograph.dev/internal/outbound"
+	"heliograph.dev/internal/subscribe"
+)
+
+// sink puts subscriptions into the match index.
+type sink struct {
+	catalog *catalog.Catalog
+	index   *match.Index
+	log     *slog.Logger
+}
+
+// Put indexes a subscription under every path that it watches.
+func (s sink) Put(sub *heliograph.Subscription) {
+	row := s.catalog.Row(sub.Row)
+	if row == nil {
+		s.log.Error("subscription of a resource that the catalog no longer knows", "subscription", sub.ID, "row", sub.Row)
+		return
+	}
+	paths, err := row.WatchPaths(sub)
+	if err != nil {
+		s.log.Error("subscription cannot be indexed", "subscription", sub.ID, "row", sub.Row, "error", err)
+		return
+	}
+	s.index.Put(match.TargetOf(sub, row), paths)
+}
+
+// Remove takes a subscription out of the index.
+func (s sink) Remove(id heliograph.SubscriptionID) { s.index.Remove(id) }
+
+// changeLog is the engine's log as delivery reads it.
+type changeLog struct{ *engine.Engine }
+
+func (a *App) read(ctx context.Context, partition int, from uint64) (deliver.Frames, error) {
+	return a.parts.engine.Read(ctx, partition, from)
+}
+
+// backlogOf is the engine's backlog as delivery sees it.
+type backlogOf struct{ *engine.Engine }
+
+// Parked returns the endpoint's first messages.
+func (b backlogOf) Parked(ctx context.Context, e heliograph.Endpoint, from uint64, limit int) ([]deliver.ParkedMessage, error) {
+	messages, err := b.Engine.Parked(ctx, e, from, limit)
+	out := make([]deliver.ParkedMessage, len(messages))
+	for i, m := range messages {
+		out[i] = deliver.ParkedMessage(m)
+	}
+	return out, err
+}
+
+// prepare readies an endpoint for delivery.
+func (a *App) prepare(endpoint heliograph.Endpoint, latest match.TLS) (deliver.Receiver, error) {
+	e, err := a.parts.outbound.Prepare(endpoint, outbound.MinTLS(latest.String()))
+	if err != nil {
+		return nil, err
+	}
+	return receiver{e}, nil
+}
+
+type receiver struct{ *outbound.Endpoint }
+
+// Post sends one body, with its trace context if it has one.
+func (r receiver) Post(ctx context.Context, p deliver.Body) heliograph.Attempt {
+	var header http.Header
+	if p.Traceparent != "" {
+		header = http.Header{"Traceparent": {p.Traceparent}}
+	}
+	return r.Endpoint.Post(ctx, p.JSON, header, p.Timeout)
+}
+
+// endpoints lets subscribe speak with receivers.
+type endpoints struct{ *outbound.Client }
+
+// Exchange makes one call and keeps what was said.
+func (e endpoints) Exchange(ctx context.Context, c subscribe.Call) subscribe.Exchange {
+	x := e.Client.Exchange(ctx, outbound.Request{
+		URL: c.URL, Header: c.Header, Timeout: c.Timeout, MinTLS: outbound.MinTLS(c.LatestTLS),
+	})
+	return subscribe.Exchange{
+		Attempt: x.Attempt, Sent: x.Sent, Header: x.Header, Body: x.Body, Truncated: x.Truncated,
+		Address: x.Address, TLS: x.TLS,
+		Resolved: x.Resolved, Connected: x.Connected, Secured: x.Secured, FirstByte: x.FirstByte,
+	}
+}
+
+// minter makes tokens for the control API.
+type minter struct{ issuer *devissuer.Issuer }
+
+// Mint makes a token as asked.
+func (m minter) Mint(ctx context.Context, _ *heliograph.Caller, r httpapi.TokenRequest) (httpapi.Token, error) {
+	text, expires, err := m.issuer.Mint(ctx, devissuer.MintRequest{
+		Base: r.Origin, Tenant: r.Tenant, App: r.App, User: r.User, Scopes: r.Scopes, Roles: r.Roles,
+		DirectoryRoles: r.DirectoryRoles, Audience: r.Audience, Lifetime: r.Lifetime,
+	})
+	return httpapi.Token{Text: text, Expires: expires}, err
+}
+
+// permissions returns every permission that the catalog's rows know, of applications and of users.
+func (a *App) permissions() (application, delegated []string) {
+	for _, row := range a.parts.catalog.Rows() {
+		app, user := row.Permissions()
+		application = append(application, app...)
+		delegated = append(delegated, user...)
+	}
+	slices.Sort(application)
+	slices.Sort(delegated)
+	return slices.Compact(application), slices.Compact(delegated)
+}
+
+func (a *App) isDev() bool { return a.cfg.Mode == config.Dev }
+
+func deliveryLimits(c *config.Config) deliver.Limits {
+	l := deliver.DefaultLimits()
+	d := &c.Delivery
+	l.BatchCount, l.BatchBytes = d.BatchCount, int(d.BatchBytes)
+	l.LanePending, l.LaneFlights = d.LanePending, d.LaneFlights
+	l.MaxInFlight, l.MaxUnread = int(d.MaxInFlight), int64(d.MaxUnread)
+	return l
+}
+
+var _ subscribe.Sink = sink{}

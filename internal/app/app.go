@@ -1,0 +1,154 @@
+// Package app puts a server together: it is the only package that knows all the others. Start wires and starts
+// everything in one straight line (wire.go reads top to bottom as the server's inventory); Stop undoes it in
+// the opposite order, within a bound.
+//
+// A program may run several servers: nothing here is global. heliograph dev and serve run one each, demo runs
+// one inside its story, and tests run many.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+
+	"heliograph.dev/internal/clock"
+	"heliograph.dev/internal/config"
+	"heliograph.dev/internal/httpapi"
+	"heliograph.dev/internal/identity/devissuer"
+	"heliograph.dev/internal/subscribe"
+)
+
+// Options says what a server is to be.
+type Options struct {
+	Config *config.Config
+	Logger *slog.Logger
+	// Clock is every timer's clock; nil means the machine's.
+	Clock clock.Clock
+	// Version names the build.
+	Version string
+}
+
+// App is a running server.
+type App struct {
+	opts  Options
+	cfg   config.Config
+	log   *slog.Logger
+	clock clock.Clock
+	life  lifecycle
+
+	parts parts // what wire.go put together
+
+	http, https net.Listener
+	caPath      string
+}
+
+// Start starts a server and returns when it answers. When it fails, nothing of it is left.
+func Start(ctx context.Context, opts Options) (*App, error) {
+	if opts.Clock == nil {
+		opts.Clock = clock.System()
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &App{opts: opts, cfg: *opts.Config, log: opts.Logger, clock: opts.Clock}
+	if err := a.wire(ctx); err != nil {
+		return nil, errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
+	}
+	return a, nil
+}
+
+// Stop ends the server within the configured grace: requests and POSTs under way come to their end, the rest is
+// on disk. It may be called more than once.
+func (a *App) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.ShutdownGrace)
+	defer cancel()
+	return a.life.stop(ctx)
+}
+
+// URL returns the server's base URL over http, or over https when it does not answer on http.
+func (a *App) URL() string {
+	if a.http != nil {
+		return "http://" + a.http.Addr().String()
+	}
+	return a.SecureURL()
+}
+
+// SecureURL returns the base URL over https, or "" when there is none.
+func (a *App) SecureURL() string {
+	if a.https == nil {
+		return ""
+	}
+	_, port, err := net.SplitHostPort(a.https.Addr().String())
+	if err != nil {
+		return ""
+	}
+	return "https://localhost:" + port
+}
+
+// CACertificate returns the path of the local authority's certificate, or "" when there is none.
+func (a *App) CACertificate() string { return a.caPath }
+
+// DataDir returns the folder that keeps everything, or "" with an engine elsewhere.
+func (a *App) DataDir() string { return a.cfg.Data }
+
+// Issuer returns the development issuer, or nil.
+func (a *App) Issuer() *devissuer.Issuer { return a.parts.issuer }
+
+// Subscriptions returns the service behind the Graph API.
+func (a *App) Subscriptions() *subscribe.Service { return a.parts.subscriptions }
+
+// dataDir sees to a folder for the data: dev without one uses a temporary one and removes it at the end.
+func (a *App) dataDir(context.Context) error {
+	if a.cfg.Data != "" {
+		return os.MkdirAll(a.cfg.Data, 0o700)
+	}
+	if a.cfg.NATS.URL != "" && !a.isDev() && len(a.cfg.Drives) == 0 {
+		return nil
+	}
+	dir, err := os.MkdirTemp("", "heliograph-")
+	if err != nil {
+		return fmt.Errorf("make a temporary data folder: %w", err)
+	}
+	a.cfg.Data = dir
+	a.life.started("temporary data folder", func(context.Context) error { return os.RemoveAll(dir) })
+	return nil
+}
+
+// listen opens the addresses before anything expensive begins, so that a taken port is told at once.
+func (a *App) listen(ctx context.Context) error {
+	for _, l := range []struct {
+		to      *net.Listener
+		address config.Address
+		key     string
+	}{{&a.http, a.cfg.Listen.HTTP, "listen.http"}, {&a.https, a.cfg.Listen.HTTPS, "listen.https"}} {
+		if l.address == "" {
+			continue
+		}
+		opened, err := new(net.ListenConfig).Listen(ctx, "tcp", string(l.address))
+		if err != nil {
+			return fmt.Errorf("%s: %w (another server may be running there; %s=off or another port avoids it)", l.key, err, l.key)
+		}
+		*l.to = opened
+		a.life.started(l.key, func(context.Context) error {
+			if err := opened.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+	return nil
+}
+
+// serve answers requests on a listener until the server stops.
+func (a *App) serve(name string, l net.Listener, handler http.Handler) {
+	server := httpapi.NewServer(handler, a.log)
+	a.life.background(name, func(ctx context.Context) {
+		if err := httpapi.Serve(ctx, server, l, a.cfg.ShutdownGrace); err != nil {
+			a.log.Error("server ended", "server", name, "error", err)
+		}
+	})
+}

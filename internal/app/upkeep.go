@@ -1,0 +1,118 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"heliograph.dev"
+	"heliograph.dev/internal/clock"
+	"heliograph.dev/internal/httpapi"
+	"heliograph.dev/internal/source/drive"
+)
+
+// trimEvery is how often the change log is cut back to its retention.
+const trimEvery = time.Minute
+
+// startUpkeep runs what a server does beside requests: subscriptions end at their moment, the change log is
+// kept to its retention.
+func (a *App) startUpkeep(context.Context) error {
+	a.life.background("expiry", func(ctx context.Context) {
+		if err := a.parts.subscriptions.Expire(ctx); err != nil && ctx.Err() == nil {
+			a.log.Error("subscriptions no longer expire", "error", err)
+		}
+	})
+	a.life.background("change log upkeep", func(ctx context.Context) {
+		for clock.Sleep(ctx, a.clock, trimEvery) == nil {
+			if err := a.trim(ctx); err != nil && ctx.Err() == nil {
+				a.log.Warn("change log not trimmed", "error", err)
+			}
+		}
+	})
+	return nil
+}
+
+// trim drops the frames that are older than the retention, and never one that a cursor has not passed: what
+// waits in the backlog is younger, because the retention is longer than the retry window.
+func (a *App) trim(ctx context.Context) error {
+	before, err := a.parts.engine.SequenceAt(ctx, a.clock.Now().Add(-a.cfg.Store.Retention))
+	if err != nil {
+		return err
+	}
+	for p := range a.parts.engine.Partitions() {
+		next, err := a.parts.engine.Cursor(ctx, p)
+		if err != nil {
+			return err
+		}
+		before = min(before, next)
+	}
+	return a.parts.engine.Trim(ctx, before)
+}
+
+// ready runs the checks behind /readyz.
+func (a *App) ready(ctx context.Context) []httpapi.Check {
+	return []httpapi.Check{
+		{Name: "engine", Err: a.parts.engine.Check(ctx)},
+		{Name: "room", Err: a.parts.engine.Room()},
+		{Name: "identity", Err: a.parts.verifier.Ready(ctx)},
+	}
+}
+
+// startDrives makes the configured folders drives, and waits until each notices what happens in it.
+func (a *App) startDrives(ctx context.Context) error {
+	for _, d := range a.cfg.Drives {
+		if err := a.addDrive(ctx, d.User, d.Dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *App) addDrive(ctx context.Context, user, dir string) error {
+	state, err := a.driveState(user)
+	if err != nil {
+		return err
+	}
+	source, err := drive.New(drive.Options{
+		User: heliograph.ObjectID(user), Tenant: a.tenant(), Dir: dir, State: state,
+		Publish: a.parts.ingest.Accept, Clock: a.clock, Logger: a.log,
+	})
+	if err != nil {
+		return errors.Join(err, state.Close())
+	}
+	failed := make(chan error, 1)
+	a.life.started("drive state of "+user, func(context.Context) error { return state.Close() })
+	a.life.background("drive of "+user, func(ctx context.Context) {
+		if err := source.Run(ctx); err != nil {
+			a.log.Error("drive ended", "user", user, "folder", dir, "error", err)
+			failed <- err
+		}
+	})
+	select {
+	case <-source.Ready():
+		return nil
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// driveState is where a drive remembers what it has published.
+func (a *App) driveState(user string) (*drive.FileState, error) {
+	dir := filepath.Join(a.cfg.Data, "drives")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return drive.NewFileState(filepath.Join(dir, heliograph.DeriveGUID("drive", user).String())), nil
+}
+
+// tenant is whose drives the configured folders are.
+func (a *App) tenant() heliograph.TenantID {
+	if a.parts.issuer != nil {
+		return a.parts.issuer.DefaultTenant()
+	}
+	return a.cfg.Identity.Tenant
+}

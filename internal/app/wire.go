@@ -1,0 +1,331 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"heliograph.dev"
+	"heliograph.dev/internal/catalog"
+	"heliograph.dev/internal/deliver"
+	"heliograph.dev/internal/engine"
+	"heliograph.dev/internal/httpapi"
+	"heliograph.dev/internal/identity"
+	"heliograph.dev/internal/identity/devissuer"
+	"heliograph.dev/internal/ingest"
+	"heliograph.dev/internal/localca"
+	"heliograph.dev/internal/match"
+	"heliograph.dev/internal/outbound"
+	"heliograph.dev/internal/retry"
+	"heliograph.dev/internal/subscribe"
+	"heliograph.dev/internal/telemetry"
+)
+
+// parts are what a running server is made of.
+type parts struct {
+	metrics       *telemetry.Metrics
+	catalog       *catalog.Catalog
+	engine        *engine.Engine
+	index         *match.Index
+	registry      *subscribe.Registry
+	watch         *engine.Watch
+	outbound      *outbound.Client
+	subscriptions *subscribe.Service
+	dispatcher    *deliver.Dispatcher
+	ingest        *ingest.Ingest
+	issuer        *devissuer.Issuer
+	verifier      *identity.Verifier
+	api           *httpapi.API
+}
+
+// wire starts everything, in the order in which things need each other. The log of it is the server's inventory.
+func (a *App) wire(ctx context.Context) error {
+	for _, s := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"listen", a.listen},
+		{"find the data folder", a.dataDir},
+		{"set up telemetry", a.setUpTelemetry},
+		{"load the catalog", a.loadCatalog},
+		{"open the engine", a.openEngine},
+		{"build the index", a.buildIndex},
+		{"set up outbound calls", a.setUpOutbound},
+		{"set up subscriptions", a.setUpSubscriptions},
+		{"start delivery", a.startDelivery},
+		{"start ingest", a.startIngest},
+		{"set up identity", a.setUpIdentity},
+		{"set up the API", a.setUpAPI},
+		{"start the upkeep", a.startUpkeep},
+		{"answer requests", a.answer},
+		{"start drives", a.startDrives},
+	} {
+		if err := s.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+func (a *App) setUpTelemetry(context.Context) (err error) {
+	a.parts.metrics, err = telemetry.NewMetrics(a.opts.Version)
+	return err
+}
+
+func (a *App) loadCatalog(context.Context) error {
+	var extra []catalog.File
+	for _, path := range a.cfg.Catalog.Resources {
+		text, err := os.ReadFile(path) //nolint:gosec // the operator names it
+		if err != nil {
+			return err
+		}
+		extra = append(extra, catalog.File{Name: path, Data: text})
+	}
+	c, err := catalog.Load(extra...)
+	if err != nil {
+		return err
+	}
+	a.parts.catalog, err = c.WithProfile(a.cfg.Catalog.Profile)
+	return err
+}
+
+func (a *App) openEngine(ctx context.Context) error {
+	opts := engine.Options{
+		Dir: a.cfg.Data, NATS: a.cfg.NATS.URL, Credentials: a.cfg.NATS.Credentials,
+		Partitions: a.cfg.Store.Partitions, Shards: a.cfg.Store.Shards, Replicas: a.cfg.Store.Replicas,
+		MaxLogBytes: int64(a.cfg.Store.MaxLogBytes), MinFreeBytes: uint64(a.cfg.Store.MinFreeBytes), //nolint:gosec // validated
+		AcceptLazySync: a.cfg.NATS.AcceptLazyFsync, Logger: a.log, Now: a.clock.Now,
+	}
+	if a.cfg.NATS.CA != "" {
+		roots, err := certPool(a.cfg.NATS.CA)
+		if err != nil {
+			return err
+		}
+		opts.TLS = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	}
+	var err error
+	if a.parts.engine, err = engine.Open(ctx, opts); err != nil {
+		return err
+	}
+	a.life.started("engine", a.parts.engine.Close)
+	return nil
+}
+
+func (a *App) buildIndex(ctx context.Context) error {
+	a.parts.index = match.New(a.parts.catalog)
+	a.parts.registry = subscribe.NewRegistry(sink{a.parts.catalog, a.parts.index, a.log}, a.log)
+	watch, err := a.parts.engine.Watch(ctx, a.parts.registry.Apply)
+	if err != nil {
+		return err
+	}
+	a.parts.watch = watch
+	a.life.started("subscription watch", func(context.Context) error {
+		watch.Close()
+		return nil
+	})
+	select {
+	case <-watch.Ready():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (a *App) setUpOutbound(context.Context) error {
+	opts := outbound.Options{
+		AllowLoopback: a.cfg.Outbound.AllowLoopback, AllowHTTP: a.cfg.Outbound.AllowLoopback,
+		AllowPrefixes: a.cfg.Outbound.Allow, DenyPrefixes: a.cfg.Outbound.Deny, Now: a.clock.Now,
+	}
+	if a.cfg.Outbound.CA != "" {
+		var err error
+		if opts.RootCAs, err = certPool(a.cfg.Outbound.CA); err != nil {
+			return err
+		}
+	}
+	a.parts.outbound = outbound.New(opts)
+	a.life.started("outbound connections", func(context.Context) error {
+		a.parts.outbound.Close()
+		return nil
+	})
+	return nil
+}
+
+func (a *App) setUpSubscriptions(context.Context) error {
+	a.parts.subscriptions = subscribe.New(subscribe.Options{
+		Catalog: a.parts.catalog, Store: a.parts.engine, Index: a.parts.watch, Registry: a.parts.registry,
+		Endpoints: endpoints{a.parts.outbound}, Clock: a.clock, Strict: a.cfg.Catalog.StrictPermissions,
+	})
+	return nil
+}
+
+func (a *App) startDelivery(ctx context.Context) error {
+	parked, err := a.parts.engine.ParkedEndpoints(ctx)
+	if err != nil {
+		return err
+	}
+	backlog := make([]heliograph.Endpoint, len(parked))
+	for i, p := range parked {
+		backlog[i] = p.Endpoint
+	}
+	partitions := make([]int, a.parts.engine.Partitions())
+	for i := range partitions {
+		partitions[i] = i
+	}
+	a.parts.dispatcher = deliver.New(deliver.Options{
+		Partitions: partitions, Log: changeLog{a.parts.engine}, Read: a.read, Backlog: backlogOf{a.parts.engine},
+		Index: a.parts.index, Prepare: a.prepare, Retry: retryPolicy(a.parts.catalog.Profile()),
+		Limits: deliveryLimits(&a.cfg), Observer: a.parts.metrics, Clock: a.clock, Dice: rand.Float64, Logger: a.log,
+	})
+	if err := a.parts.dispatcher.Start(ctx, backlog); err != nil {
+		return err
+	}
+	a.life.started("delivery", a.parts.dispatcher.Stop)
+	return nil
+}
+
+func (a *App) startIngest(context.Context) error {
+	a.parts.ingest = ingest.New(ingest.Options{
+		Log: a.parts.engine, Gate: a.parts.dispatcher, Partitions: a.parts.engine.Partitions(),
+		Size: engine.ChangeSize, MaxFrame: engine.MaxFrame - engine.FrameOverhead,
+		MaxWaiting: 32 << 20, WriteTimeout: 30 * time.Second,
+	})
+	a.life.started("ingest", func(context.Context) error {
+		a.parts.ingest.Stop()
+		return nil
+	})
+	return nil
+}
+
+func (a *App) setUpIdentity(context.Context) error {
+	opts := identity.Options{
+		Audiences: a.cfg.Identity.Audiences, Now: a.clock.Now, AllowHTTP: a.cfg.Identity.AllowHTTP, Logger: a.log,
+	}
+	for _, i := range a.cfg.Identity.Issuers {
+		opts.Issuers = append(opts.Issuers, identity.Issuer{URL: i.URL, Tenant: i.Tenant})
+	}
+	if a.isDev() {
+		if err := a.makeIssuer(); err != nil {
+			return err
+		}
+		opts.Local = a.parts.issuer
+	}
+	var err error
+	if a.parts.verifier, err = identity.New(opts); err != nil {
+		return err
+	}
+	a.life.started("token verifier", func(context.Context) error {
+		a.parts.verifier.Close()
+		return nil
+	})
+	return nil
+}
+
+func (a *App) makeIssuer() error {
+	application, delegated := a.permissions()
+	opts := devissuer.Options{
+		DefaultTenant: a.cfg.Identity.Tenant, ApplicationPermissions: application, DelegatedPermissions: delegated,
+		TrustedProxies: a.cfg.Listen.TrustedProxies, Now: a.clock.Now, Logger: a.log,
+	}
+	if a.cfg.Data != "" {
+		opts.KeyFile = filepath.Join(a.cfg.Data, "issuer-keys.json")
+	}
+	for _, app := range a.cfg.Identity.Applications {
+		opts.Applications = append(opts.Applications, devissuer.Application{ID: app.ID, Name: app.Name, Secret: app.Secret, Roles: app.Roles})
+	}
+	for _, u := range a.cfg.Identity.Users {
+		opts.Users = append(opts.Users, devissuer.User{
+			Tenant: u.Tenant, UPN: u.UPN, Object: u.ID, Name: u.Name, Password: u.Password, DirectoryRoles: u.DirectoryRoles,
+		})
+	}
+	var err error
+	if a.parts.issuer, err = devissuer.New(opts); err != nil {
+		return err
+	}
+	a.life.started("development issuer", func(context.Context) error {
+		a.parts.issuer.Close()
+		return nil
+	})
+	return nil
+}
+
+func (a *App) setUpAPI(context.Context) error {
+	opts := httpapi.Options{
+		Authenticator: a.parts.verifier, Subscriptions: a.parts.subscriptions, Resources: a.parts.catalog,
+		Ingest: a.parts.ingest, Ready: a.ready, Metrics: a.parts.metrics.Registry(),
+		TrustedProxies: a.cfg.Listen.TrustedProxies, Node: "standalone", Version: a.opts.Version,
+		Limits: httpapi.Limits{
+			PublishBytes: int(a.cfg.Publish.MaxRequestBytes), EventBytes: int(a.cfg.Publish.MaxEventBytes),
+			Events: a.cfg.Publish.MaxBatchEvents,
+		},
+		Now: a.clock.Now, Logger: a.log,
+	}
+	if a.isDev() {
+		opts.Minter = minter{a.parts.issuer}
+		opts.Next = a.parts.issuer
+	}
+	var err error
+	a.parts.api, err = httpapi.New(opts)
+	return err
+}
+
+// answer begins to answer requests: from here on the server is ready.
+func (a *App) answer(context.Context) error {
+	if a.http != nil {
+		a.serve("http", a.http, a.parts.api)
+	}
+	if a.https == nil {
+		return nil
+	}
+	certificate, err := a.certificate()
+	if err != nil {
+		return err
+	}
+	a.serve("https", tls.NewListener(a.https, &tls.Config{
+		GetCertificate: certificate, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+	}), a.parts.api)
+	return nil
+}
+
+// certificate is the configured one, or the local authority's.
+func (a *App) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
+	if a.cfg.TLS.Certificate != "" {
+		pair, err := tls.LoadX509KeyPair(a.cfg.TLS.Certificate, a.cfg.TLS.Key)
+		if err != nil {
+			return nil, err
+		}
+		return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }, nil
+	}
+	ca, err := localca.Load(a.cfg.TLS.LocalCA, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	a.caPath = ca.CertPath()
+	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		leaf, err := ca.Leaf(time.Now())
+		return &leaf, err
+	}, nil
+}
+
+func certPool(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path) //nolint:gosec // the operator names it
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", path)
+	}
+	return pool, nil
+}
+
+func retryPolicy(p *catalog.Profile) retry.Policy {
+	return retry.Policy{
+		First: p.Backoff.First, Max: p.Backoff.Max, Factor: p.Backoff.Factor, Jitter: p.Backoff.Jitter,
+		Window: p.RetryWindow, FirstTimeout: p.FirstTimeout, Timeout: p.RetryTimeout, MaxRetryAfter: p.Backoff.Max,
+	}
+}

@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"heliograph.dev/internal/config"
+)
+
+func (t *tool) config() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "config [dev|serve]",
+		Short: "Print the configuration that a server would run with, and where each value comes from",
+		Long: `Print the effective configuration as YAML: flags over environment (HELIOGRAPH_…) over heliograph.yaml over
+the defaults of dev or serve. Each value is followed by where it comes from. Secrets are masked.
+
+It ends with exit code 1, and says what to do, when a server would refuse to start with it.`,
+		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{string(config.Dev), string(config.Serve)},
+	}
+	config.AddFlags(c.Flags(), config.Dev)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		mode := config.Dev
+		if len(args) == 1 {
+			mode = config.Mode(args[0])
+		}
+		cfg, err := config.Load(config.Sources{Mode: mode, Flags: c.Flags(), Environ: t.Environ})
+		if err != nil {
+			return err
+		}
+		if err := cfg.Print(t.Out); err != nil {
+			return err
+		}
+		if err := cfg.Validate(); err != nil {
+			return fmt.Errorf("a server would not start with this:\n%w", err)
+		}
+		return nil
+	}
+	return c
+}
