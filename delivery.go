@@ -24,15 +24,16 @@ const (
 
 // Why a notification was not, or not yet, delivered.
 const (
-	GivenUpWindow  Reason = "window"               // the retry window ended
-	GivenUpRemoved Reason = "subscription_removed" // deleted meanwhile
-	GivenUpExpired Reason = "subscription_expired"
-	GivenUpLost    Reason = "change_unreadable" // its frame failed its checksum or is gone
-	ParkedIll      Reason = "endpoint_ill"
-	ParkedBehind   Reason = "endpoint_behind" // more pending than memory may hold
-	WithheldType   Reason = "change_type"     // why a change did not reach a subscription
-	WithheldFilter Reason = "filter"
-	WithheldAccess Reason = "unauthorized"
+	GivenUpWindow   Reason = "window"               // the retry window ended
+	GivenUpRemoved  Reason = "subscription_removed" // deleted meanwhile
+	GivenUpExpired  Reason = "subscription_expired"
+	GivenUpLost     Reason = "change_unreadable" // its frame failed its checksum or is gone
+	GivenUpUnsealed Reason = "unsealable"        // its certificate cannot be used
+	ParkedIll       Reason = "endpoint_ill"
+	ParkedBehind    Reason = "endpoint_behind" // more pending than memory may hold
+	WithheldType    Reason = "change_type"     // why a change did not reach a subscription
+	WithheldFilter  Reason = "filter"
+	WithheldAccess  Reason = "unauthorized"
 )
 
 // Attempt is one POST to one endpoint, as it went.

@@ -29,10 +29,10 @@ func NotificationID(sub heliograph.SubscriptionID, change heliograph.ChangeID) h
 func (p *pending) estimate() int { return 600 }
 
 // appendItem appends one changeNotification: a lifecycle notice, or a change as target sees it.
-func appendItem(b []byte, p *pending, target *match.Target) []byte {
+func appendItem(b []byte, p *pending, target *match.Target, sealer Sealer) (_ []byte, err error) {
 	change := p.change()
 	if n := change.Notice; n != nil {
-		return appendNotice(b, p, n)
+		return appendNotice(b, p, n), nil
 	}
 	b = appendHead(b, NotificationID(p.sub, change.ID), p.sub, time.Unix(0, target.Expires))
 	b = append(b, change.Tenant...)
@@ -51,7 +51,14 @@ func appendItem(b []byte, p *pending, target *match.Target) []byte {
 	if len(b) > start { // the first field's comma
 		b = append(b[:start], b[start+1:]...)
 	}
-	return append(b, '}', '}')
+	b = append(b, '}')
+	if rich {
+		b = append(b, `,"encryptedContent":`...)
+		if b, err = sealer.AppendContent(b, target, p.told, change, &p.instance); err != nil {
+			return b, err
+		}
+	}
+	return append(b, '}'), nil
 }
 
 // appendNotice appends a lifecycle notification: no resource, no changeType (contract 14.1).

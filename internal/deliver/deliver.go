@@ -82,6 +82,14 @@ type Body struct {
 	Timeout     time.Duration
 }
 
+// Sealer makes what rich notifications have besides (contract section 13).
+type Sealer interface {
+	// AppendContent appends the encryptedContent object of a change as target is told of it.
+	AppendContent(b []byte, target *match.Target, told heliograph.ChangeType, change *heliograph.Change, instance *catalog.Instance) ([]byte, error)
+	// Token returns a validation token for an application of a tenant.
+	Token(tenant heliograph.TenantID, audience heliograph.AppID) (string, error)
+}
+
 // Observer hears what happens, for metrics, logs and records. Its methods must be quick.
 type Observer interface {
 	// Attempted tells of one POST that carried notifications. The slice is not to be kept.
@@ -133,6 +141,7 @@ type Options struct {
 	Catalog    *catalog.Catalog
 	// Prepare readies an endpoint; tls is the latestSupportedTlsVersion that its subscriptions asked for.
 	Prepare  func(endpoint heliograph.Endpoint, tls match.TLS) (Receiver, error)
+	Sealer   Sealer
 	Retry    retry.Policy
 	Limits   Limits
 	Observer Observer

@@ -1,6 +1,9 @@
 package deliver
 
 import (
+	"cmp"
+	"log/slog"
+	"slices"
 	"time"
 
 	"heliograph.dev"
@@ -46,23 +49,60 @@ type posting struct {
 	body  []byte
 	items []pending
 	told  []Notification
-	tls   match.TLS
+	// tokens are the validation tokens, one for each application and tenant that has a rich item.
+	tokens []string
+	tls    match.TLS
 }
 
 func (p *posting) reset() {
-	p.body, p.items, p.told, p.tls = p.body[:0], p.items[:0], p.told[:0], 0
+	*p = posting{body: p.body[:0], items: p.items[:0], told: p.told[:0], tokens: p.tokens[:0]}
 }
 
-func (p *posting) add(item *pending, target *match.Target) {
+// add appends one item. When it fails nothing was appended.
+func (p *posting) add(item *pending, target *match.Target, sealer Sealer) (err error) {
+	before := len(p.body)
 	if len(p.items) > 0 {
 		p.body = append(p.body, ',')
 	}
-	p.body = appendItem(p.body, item, target)
+	if p.body, err = appendItem(p.body, item, target, sealer); err == nil && target != nil && target.Rich != nil {
+		err = p.vouch(target, sealer)
+	}
+	if err != nil {
+		p.body = p.body[:before]
+		return err
+	}
 	if target != nil {
 		p.tls = max(p.tls, target.LatestTLS)
 	}
 	p.items = append(p.items, *item)
 	p.told = append(p.told, item.notification())
+	return nil
+}
+
+// vouch adds the validation token of the target's application and tenant, once (contract 13.12).
+func (p *posting) vouch(target *match.Target, sealer Sealer) error {
+	audience := cmp.Or(target.Rich.URLAppID, target.App)
+	token, err := sealer.Token(target.Tenant, audience)
+	if err == nil && !slices.Contains(p.tokens, token) { // tokens are cached: the same one is the same text
+		p.tokens = append(p.tokens, token)
+	}
+	return err
+}
+
+// finish closes the body.
+func (p *posting) finish() {
+	p.body = append(p.body, ']')
+	if len(p.tokens) > 0 {
+		p.body = append(p.body, `,"validationTokens":[`...)
+		for i, token := range p.tokens {
+			if i > 0 {
+				p.body = append(p.body, ',')
+			}
+			p.body = appendString(p.body, token)
+		}
+		p.body = append(p.body, ']')
+	}
+	p.body = append(p.body, '}')
 }
 
 // send posts items, less those that have nobody to go to any more, which it settles. It returns the items to
@@ -77,12 +117,16 @@ func (l *lane) send(items []pending, failures int, p *posting) ([]pending, *heli
 			l.settleAway(&items[i], target, why)
 			continue
 		}
-		p.add(&items[i], target)
+		if err := p.add(&items[i], target, d.opts.Sealer); err != nil {
+			d.opts.Logger.LogAttrs(d.ctx, slog.LevelError, "notification cannot be sealed",
+				slog.String("subscription", items[i].sub.String()), slog.Any("error", err))
+			l.settleAway(&items[i], target, heliograph.GivenUpUnsealed)
+		}
 	}
 	if len(p.items) == 0 {
 		return nil, nil
 	}
-	p.body = append(p.body, `]}`...)
+	p.finish()
 	attempt := l.post(p, d.opts.Retry.TimeoutFor(failures))
 	d.opts.Observer.Attempted(&attempt, p.told)
 	if attempt.OK() {
