@@ -131,7 +131,10 @@ func TestListFollowsItsPages(t *testing.T) {
 	if strings.Join(ids, " ") != "1 2 3" {
 		t.Errorf("%v", ids)
 	}
-	for range s.client().Subscriptions(t.Context()) {
+	for _, err := range s.client().Subscriptions(t.Context()) {
+		if err != nil {
+			t.Error(err)
+		}
 		break // asks for no further page
 	}
 	var last error

@@ -66,8 +66,7 @@ func (a *API) readTokenRequest(x *exchange) (TokenRequest, error) {
 		return TokenRequest{}, err
 	}
 	r := form.TokenRequest
-	scheme, host := a.origin(x.request)
-	r.Origin = scheme + "://" + host
+	r.Origin = x.origin.String()
 	if form.lifetime != "" {
 		r.Lifetime, err = parseDuration(form.lifetime)
 	}

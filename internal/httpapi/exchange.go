@@ -7,16 +7,14 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"heliograph.dev"
 	"heliograph.dev/internal/clock"
+	"heliograph.dev/internal/origin"
 )
 
 const (
@@ -36,6 +34,7 @@ type exchange struct {
 
 	id       heliograph.GUID // request-id
 	clientID string          // client-request-id
+	origin   origin.Origin
 	caller   *heliograph.Caller
 	version  string // of the Graph API, or empty
 
@@ -54,7 +53,7 @@ type answer struct {
 
 // begin gives the exchange its ids and the answer the headers that every answer has (contract 5.2).
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{request: r, writer: &statusWriter{ResponseWriter: w}, api: a, began: clock.System().Now(), id: heliograph.NewGUID(), route: "none"}
+	x := &exchange{request: r, writer: &statusWriter{ResponseWriter: w}, api: a, began: clock.System().Now(), origin: origin.Proxies(a.opts.TrustedProxies).Of(r), id: heliograph.NewGUID(), route: "none"}
 	if x.clientID = r.Header.Get("Client-Request-Id"); x.clientID == "" || len(x.clientID) > 128 || headerText(x.clientID) != x.clientID {
 		x.clientID = x.id.String()
 	}
@@ -64,7 +63,8 @@ func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	h.Set("X-Ms-Ags-Diagnostic", a.diagnostic)
 	h.Set("Cache-Control", "private")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if scheme, host := a.origin(r); scheme == "https" && !isLocal(host) {
+	// A browser that was told to use https for localhost would do so for every other server there.
+	if x.origin.Scheme == "https" && !x.origin.IsLocal() {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
 	return x
@@ -81,11 +81,8 @@ func diagnosticOf(node string) string {
 	return headerText(string(text))
 }
 
-// root returns scheme, host and version of the Graph API as the client sees them.
-func (x *exchange) root() string {
-	scheme, host := x.api.origin(x.request)
-	return scheme + "://" + host + "/" + x.version
-}
+// root returns where the Graph API's version is for the client.
+func (x *exchange) root() string { return x.origin.String() + "/" + x.version }
 
 // bare reports whether the client wants no OData metadata.
 func (x *exchange) bare() bool {
@@ -95,64 +92,6 @@ func (x *exchange) bare() bool {
 		}
 	}
 	return false
-}
-
-// origin returns the scheme and host that the client sent its request to. A trusted proxy's word counts, and of
-// several values the last: the one that the trusted proxy itself added.
-func (a *API) origin(r *http.Request) (scheme, host string) {
-	scheme, host = "http", r.Host
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	if !a.isTrusted(r.RemoteAddr) {
-		return scheme, host
-	}
-	if proto := strings.ToLower(lastOf(r.Header, "X-Forwarded-Proto")); proto == "http" || proto == "https" {
-		scheme = proto
-	}
-	if name := lastOf(r.Header, "X-Forwarded-Host"); name != "" {
-		if u, err := url.Parse("//" + name); err == nil && u.Host == name {
-			host = name
-		}
-	}
-	return scheme, host
-}
-
-func (a *API) isTrusted(remote string) bool {
-	if len(a.opts.TrustedProxies) == 0 {
-		return false
-	}
-	peer, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return false
-	}
-	for _, prefix := range a.opts.TrustedProxies {
-		if prefix.Contains(peer.Addr().Unmap()) {
-			return true
-		}
-	}
-	return false
-}
-
-func lastOf(header http.Header, name string) string {
-	values := header.Values(name)
-	if len(values) == 0 {
-		return ""
-	}
-	list := values[len(values)-1]
-	return strings.TrimSpace(list[strings.LastIndexByte(list, ',')+1:])
-}
-
-// isLocal reports whether host names this machine. A browser that was told to use https for localhost would do
-// so for every other server there.
-func isLocal(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
-		return ip.IsLoopback()
-	}
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 // write sends the answer, unless another package's handler has.

@@ -85,8 +85,7 @@ func (a *API) describe(context.Context, *heliograph.Caller, none) (description, 
 
 // described answers with JSON, or with a page for a browser.
 func described(x *exchange, d description) answer {
-	scheme, host := x.api.origin(x.request)
-	origin := scheme + "://" + host
+	origin := x.origin.String()
 	addresses := [][2]string{
 		{"subscriptions", origin + "/v1.0/subscriptions"},
 		{"publish", origin + "/publish"},
