@@ -146,12 +146,10 @@ func (s *Service) removal(ctx context.Context, sub *heliograph.Subscription, rev
 	writes := []heliograph.Write{{Name: record.Name(sub.ID), Expect: revision}}
 	name := uniqueName(sub)
 	held, err := s.options.Store.Get(ctx, sub.Tenant, name)
-	switch {
-	case heliograph.KindOf(err) == heliograph.NotFound && err != nil:
-		return writes, nil
-	case err != nil:
-		return nil, err
-	case string(held.Value) == sub.ID.String():
+	if err != nil {
+		return writes, ignoreNotFound(err)
+	}
+	if string(held.Value) == sub.ID.String() {
 		writes = append(writes, heliograph.Write{Name: name, Expect: held.Revision})
 	}
 	return writes, nil

@@ -3,7 +3,6 @@ package subscribe_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -28,28 +27,21 @@ var (
 	shared *engine.Engine
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
+// TestMain opens the engine that most tests share, and sees that nothing is left running.
+func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "subscribe")
 	if err != nil {
 		panic(err)
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
 	ctx := context.Background()
 	shared, err = engine.Open(ctx, engine.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Now: clock.System().Now})
 	if err != nil {
 		panic(err)
 	}
-	code := m.Run()
-	if err := shared.Close(ctx); err != nil {
+	m.Run()
+	if err := errors.Join(shared.Close(ctx), os.RemoveAll(dir), goleak.Find()); err != nil {
 		panic(err)
 	}
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
 }
 
 // start is when every test's clock begins to stand.
@@ -86,13 +78,13 @@ func benchOn(t *testing.T, e *engine.Engine, change ...func(*subscribe.Options))
 }
 
 // newMemoryBench is a bench on a store that takes no time.
-func newMemoryBench(t *testing.T, change ...func(*subscribe.Options)) (*bench, *memory) {
+func newMemoryBench(t *testing.T) (*bench, *memory) {
 	t.Helper()
 	store := &memory{records: make(map[string]heliograph.Record)}
 	b := &bench{clock: clock.NewManual(start), store: store, sink: newSink(), receiver: newReceiver(t)}
 	b.registry = subscribe.NewRegistry(b.sink, slog.New(slog.DiscardHandler))
 	store.apply = b.registry.Apply
-	b.start(t, store, change...)
+	b.start(t, store)
 	return b, store
 }
 
@@ -220,22 +212,29 @@ func (r *receiver) calls() []string {
 
 // sink remembers the latest of each subscription.
 type sink struct {
-	mu   sync.Mutex
-	held map[heliograph.SubscriptionID]heliograph.Subscription
+	mu      sync.Mutex
+	changed *sync.Cond
+	held    map[heliograph.SubscriptionID]heliograph.Subscription
 }
 
-func newSink() *sink { return &sink{held: make(map[heliograph.SubscriptionID]heliograph.Subscription)} }
+func newSink() *sink {
+	s := &sink{held: make(map[heliograph.SubscriptionID]heliograph.Subscription)}
+	s.changed = sync.NewCond(&s.mu)
+	return s
+}
 
 func (s *sink) Put(sub *heliograph.Subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held[sub.ID] = *sub
+	s.changed.Broadcast()
 }
 
 func (s *sink) Remove(id heliograph.SubscriptionID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.held, id)
+	s.changed.Broadcast()
 }
 
 func (s *sink) has(id heliograph.SubscriptionID) bool {
@@ -243,6 +242,15 @@ func (s *sink) has(id heliograph.SubscriptionID) bool {
 	defer s.mu.Unlock()
 	_, ok := s.held[id]
 	return ok
+}
+
+// untilLen waits until there are n.
+func (s *sink) untilLen(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.held) != n {
+		s.changed.Wait()
+	}
 }
 
 // memory is a store of records in a map, and the watch over it.

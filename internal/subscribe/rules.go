@@ -1,6 +1,7 @@
 package subscribe
 
 import (
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -160,13 +161,17 @@ func changeType(d *draft) error {
 	return nil
 }
 
-// resource finds the row. A drive's root is in two: which one is meant depends on the caller.
+// resource finds the row. A drive's root is in two: which one is meant depends on the caller. To the strict, a row
+// that only /beta documents is not there on /v1.0; clients do subscribe to it there, and Graph's pages disagree.
 func resource(d *draft) error {
 	found, err := d.catalog.Resolve(d.sub.Resource, catalog.MeOf(d.caller))
 	if err != nil {
 		return err
 	}
 	d.resolved = catalog.Pick(found, d.caller)
+	if d.strict && !d.beta && !slices.Contains(d.resolved.Row.APIVersions, "v1.0") {
+		return d.refuse("create.resource.unknown")
+	}
 	d.sub.Path, d.sub.Row = d.resolved.Path, d.resolved.Row.ID
 	return nil
 }

@@ -11,8 +11,8 @@ package record
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"math/bits"
 	"strings"
 	"time"
 
@@ -46,9 +46,9 @@ const (
 
 // Bits of tagFlags.
 const (
-	flagDelegated uint64 = 1 << iota
-	flagRichSaid         // includeResourceData was sent …
-	flagRich             // … as true
+	flagDelegated byte = 1 << iota
+	flagRichSaid       // includeResourceData was sent …
+	flagRich           // … as true
 	flagImmutableIDs
 	flagUnknownEnumMembers
 	flagSecurityWebhooks
@@ -76,8 +76,7 @@ func Encode(s *heliograph.Subscription) []byte {
 	b = appendText(b, tagApp, string(s.App))
 	b = appendText(b, tagCreator, string(s.Creator))
 	if flags := flagsOf(s); flags != 0 {
-		b = append(b, tagFlags, byte(uvarintLen(flags)))
-		b = binary.AppendUvarint(b, flags)
+		b = append(b, tagFlags, 1, flags)
 	}
 	b = appendText(b, tagResource, s.Resource)
 	b = appendText(b, tagPath, s.Path)
@@ -109,16 +108,14 @@ func appendTime(b []byte, tag byte, t time.Time) []byte {
 	if t.IsZero() {
 		return b
 	}
-	return binary.LittleEndian.AppendUint64(append(b, tag, 8), uint64(t.UnixNano())) //nolint:gosec // the bits are kept, the sign among them
+	return binary.LittleEndian.AppendUint64(append(b, tag, 8), uint64(t.UnixNano()))
 }
 
-func uvarintLen(v uint64) int { return max(1, (bits.Len64(v)+6)/7) }
-
-func flagsOf(s *heliograph.Subscription) uint64 {
-	var flags uint64
+func flagsOf(s *heliograph.Subscription) byte {
+	var flags byte
 	for _, f := range []struct {
 		set bool
-		bit uint64
+		bit byte
 	}{
 		{s.Delegated, flagDelegated},
 		{s.IncludeResourceData != nil, flagRichSaid},
@@ -143,12 +140,12 @@ func Decode(value string) (heliograph.Subscription, error) {
 	}
 	for rest := value[1:]; rest != ""; {
 		tag := rest[0]
-		length, n := uvarint(rest[1:])
-		if n <= 0 || length > uint64(len(rest)-1-n) {
+		length, width := lengthOf(rest[1:])
+		if width == 0 || length > len(rest)-1-width {
 			return s, fmt.Errorf("cut off at byte %d", len(value)-len(rest))
 		}
-		field := rest[1+n : 1+n+int(length)] //nolint:gosec // below len(rest)
-		rest = rest[1+n+int(length):]        //nolint:gosec // below len(rest)
+		field := rest[1+width:][:length]
+		rest = rest[1+width+length:]
 		if err := setField(&s, tag, field); err != nil {
 			return s, err
 		}
@@ -160,11 +157,10 @@ func Decode(value string) (heliograph.Subscription, error) {
 func setField(s *heliograph.Subscription, tag byte, field string) error {
 	switch tag {
 	case tagFlags:
-		flags, n := uvarint(field)
-		if n != len(field) {
-			return fmt.Errorf("flags of %d bytes", len(field))
+		if field == "" {
+			return errors.New("flags of no bytes")
 		}
-		setFlags(s, flags)
+		setFlags(s, field[0]) // a newer program's further flags are skipped, as its tags are
 	case tagCreated:
 		return setTime(&s.Created, field)
 	case tagExpires:
@@ -216,7 +212,7 @@ func textField(s *heliograph.Subscription, tag byte) *string {
 	return nil
 }
 
-func setFlags(s *heliograph.Subscription, flags uint64) {
+func setFlags(s *heliograph.Subscription, flags byte) {
 	s.Delegated = flags&flagDelegated != 0
 	s.ImmutableIDs = flags&flagImmutableIDs != 0
 	s.IncludeUnknownEnumMembers = flags&flagUnknownEnumMembers != 0
@@ -235,22 +231,18 @@ func setTime(t *time.Time, field string) error {
 	for i := range 8 {
 		nanos |= uint64(field[i]) << (8 * i)
 	}
-	*t = time.Unix(0, int64(nanos)).UTC() //nolint:gosec // the bits are kept, the sign among them
+	*t = time.Unix(0, int64(nanos)).UTC()
 	return nil
 }
 
-// uvarint is binary.Uvarint for a string.
-func uvarint(s string) (uint64, int) {
-	var v uint64
-	for i := range min(len(s), binary.MaxVarintLen64) {
-		c := s[i]
-		if c < 0x80 {
-			if i == binary.MaxVarintLen64-1 && c > 1 {
-				return 0, -1
-			}
-			return v | uint64(c)<<(7*i), i + 1
+// lengthOf reads a length and returns how many bytes it took, 0 when there is none. Four bytes of it are far more
+// than a record may have.
+func lengthOf(s string) (length, width int) {
+	for i := range min(len(s), 4) {
+		length |= int(s[i]&0x7f) << (7 * i)
+		if s[i] < 0x80 {
+			return length, i + 1
 		}
-		v |= uint64(c&0x7f) << (7 * i)
 	}
 	return 0, 0
 }

@@ -75,7 +75,7 @@ func TestDamageIsAnError(t *testing.T) {
 		"endless length":    whole + "\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
 		"huge length":       whole + "\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a",
 		"short time":        whole + "\x0b\x07abcdefg",
-		"long flags":        whole + "\x03\x02\x01\x01",
+		"no flags":          whole + "\x03\x00",
 	} {
 		if s, err := record.Decode(value); err == nil {
 			t.Errorf("%s: read as %+v", name, s)
