@@ -255,8 +255,8 @@ func (a *App) makeIssuer() error {
 
 func (a *App) setUpAPI(context.Context) error {
 	opts := httpapi.Options{
-		Authenticator: a.parts.verifier, Subscriptions: a.parts.subscriptions, Resources: a.parts.catalog,
-		Ingest: a.parts.ingest, Ready: a.ready, Metrics: a.parts.metrics.Registry(),
+		Authenticator: a.parts.verifier, Subscriptions: a.parts.subscriptions, Handshakes: a.parts.subscriptions.Handshakes(),
+		Resources: a.parts.catalog, Ingest: a.parts.ingest, Ready: a.ready, Metrics: a.parts.metrics.Registry(),
 		TrustedProxies: a.cfg.Listen.TrustedProxies, Node: "standalone", Version: a.opts.Version,
 		Limits: httpapi.Limits{
 			PublishBytes: int(a.cfg.Publish.MaxRequestBytes), EventBytes: int(a.cfg.Publish.MaxEventBytes),
