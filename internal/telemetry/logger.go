@@ -32,6 +32,8 @@ func clean(_ []string, a slog.Attr) slog.Attr {
 		if s := a.Value.String(); strings.Contains(s, "://") {
 			a.Value = slog.StringValue(CleanURLs(s))
 		}
+	case slog.KindDuration: // JSON would have nanoseconds without a word about it
+		a.Value = slog.StringValue(a.Value.Duration().String())
 	case slog.KindAny:
 		switch v := a.Value.Any().(type) {
 		case error:

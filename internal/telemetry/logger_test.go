@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"heliograph.dev"
 	"heliograph.dev/internal/telemetry"
@@ -52,8 +53,8 @@ func TestLoggerLeavesTheRest(t *testing.T) {
 	level := new(slog.LevelVar)
 	logger := telemetry.NewLogger(&out, level, "json")
 	logger.Debug("quiet")
-	logger.Info("ready", "url", "https://127.0.0.1:8443/v1.0", "tokens", 3, "note", "why? because")
-	for _, want := range []string{`"url":"https://127.0.0.1:8443/v1.0"`, `"tokens":3`, `"note":"why? because"`} {
+	logger.Info("ready", "took", 1500*time.Microsecond, "url", "https://127.0.0.1:8443/v1.0", "tokens", 3, "note", "why? because")
+	for _, want := range []string{`"url":"https://127.0.0.1:8443/v1.0"`, `"tokens":3`, `"took":"1.5ms"`, `"note":"why? because"`} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%s is missing in %s", want, out.String())
 		}

@@ -1,0 +1,70 @@
+# Everything that is done with this repository, in one word each. Nothing but Go is needed; race wants a C compiler.
+
+.DEFAULT_GOAL := help
+.PHONY: help build run dev test test-short race fuzz bench lint fmt generate verify cover size cross check
+
+# The linters stand in a module of their own: what they depend on is not what the server depends on.
+LINT := go tool -modfile=tools/go.mod golangci-lint
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the binary, bin/heliograph
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/heliograph
+
+run: ## the whole story in one process: subscribe, change files, see the notifications
+	go run ./cmd/heliograph demo --once
+
+dev: ## a server for development, on this machine only
+	go run ./cmd/heliograph dev
+
+test: ## every test
+	go test ./...
+
+test-short: ## the tests that take no time
+	go test -short ./...
+
+race: ## every test under the race detector, in another order each time
+	go test -race -shuffle=on ./...
+
+fuzz: ## every fuzz test, FUZZTIME each (30s)
+	@for package in $$(go list ./...); do \
+		for name in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$name"; go test -run '^$$' -fuzz "^$$name$$" -fuzztime $${FUZZTIME:-30s} $$package || exit 1; \
+		done; \
+	done
+
+bench: ## every benchmark; docs/bench says how the figures there were made
+	go test -run '^$$' -bench . -benchmem ./...
+
+lint: ## the linters
+	$(LINT) run ./...
+
+fmt: ## format everything
+	$(LINT) fmt ./...
+
+generate: ## make again what is made from the code
+	go generate ./...
+
+verify: generate ## fail when what is made from the code, or go.mod, is not what it should be
+	git diff --exit-code -- docs '*_gen.go'
+	go mod tidy -diff
+	go mod verify
+
+cover: ## how much of the code the tests run
+	go test -coverpkg=./... -coverprofile=coverage.out ./...
+	go tool cover -func=coverage.out | tail -n 1
+
+size: ## the longest files, functions and packages
+	go -C tools run ./size ..
+
+cross: ## build for every platform, without cgo
+	@for platform in linux darwin windows; do \
+		for machine in amd64 arm64; do \
+			echo "$$platform/$$machine"; \
+			CGO_ENABLED=0 GOOS=$$platform GOARCH=$$machine go build -o /dev/null ./cmd/heliograph || exit 1; \
+			CGO_ENABLED=0 GOOS=$$platform GOARCH=$$machine go vet ./... || exit 1; \
+		done; \
+	done
+
+check: lint verify cross race ## what CI asks for, in one word

@@ -1,0 +1,86 @@
+// Package heliograph holds the words of Heliograph: what a change, a subscription, a caller and an attempt are, which
+// kinds of error there are, and which reasons. Every other package speaks in them. It imports the standard library only,
+// knows no network, no files and no clock, and its types are the domain's: what goes over a wire or onto a disk has
+// types of its own.
+//
+// Heliograph is Microsoft Graph's change-notification service as a server that anybody can run. What follows is the tour
+// of its code. Numbers such as "contract 5.20" in the code name facts of Graph's behaviour that a rule rests on.
+//
+// # A change
+//
+//	POST /publish       a file saved
+//	    │                    │
+//	 httpapi             source/drive
+//	 cloudevents             │
+//	    └─────────┬──────────┘
+//	              ▼
+//	           ingest ──────► engine     a frame of changes, synced: 202
+//	                            │
+//	              ┌─────────────┘        frames in order, from a cursor
+//	              ▼
+//	           deliver ─────► match      who wants it?
+//	              │             │
+//	              │          catalog     which paths is it visible under?
+//	              ▼
+//	           outbound                  one POST, many notifications
+//	              │
+//	        ┌─────┴──────┐
+//	        ▼            ▼
+//	       2xx         retry             when again, or never?
+//	        │            │
+//	        ▼            ▼
+//	       done        engine            parked on disk, drained in order when the endpoint is well
+//
+// A change comes in over HTTP ([heliograph.dev/internal/httpapi], whose events [heliograph.dev/internal/cloudevents]
+// reads by way of [heliograph.dev/internal/rawjson], and which asks [heliograph.dev/internal/origin] by what name its
+// client knows the server) or from a folder that is somebody's drive
+// ([heliograph.dev/internal/source/drive], which waits with [heliograph.dev/internal/source/drive/settle] until a save
+// has come to rest). [heliograph.dev/internal/ingest] writes it down together with what comes at the same time: when it
+// answers, the change is safe. [heliograph.dev/internal/deliver] reads the log and asks
+// [heliograph.dev/internal/match] who wants each change; there is a lane for each endpoint, and what a failure leads to
+// is said by [heliograph.dev/internal/retry] alone. [heliograph.dev/internal/outbound] makes the calls: nobody else calls
+// where somebody told us to.
+//
+// Notifications with resource data are encrypted by [heliograph.dev/internal/seal] and vouched for by
+// [heliograph.dev/internal/seal/token]; [heliograph.dev/internal/seal/recent] remembers what was parsed,
+// [heliograph.dev/internal/seal/vault] keeps secrets on disk, sealed with [heliograph.dev/internal/seal/xaes] under a key
+// of [heliograph.dev/internal/seal/keyfile].
+//
+// # A subscription
+//
+//	request ─► httpapi ─► identity ─► subscribe ─► catalog      which resource, which permission, which limits?
+//	                      who is it?      │    └──► rules       a list, in Graph's order
+//	                                      ▼
+//	                                  outbound                  the handshake with each endpoint
+//	                                      │
+//	                                      ▼
+//	                                   engine ─► watch ─► registry, match
+//	                                      │
+//	                     renewed, reauthorized ─► expired or removed
+//
+// [heliograph.dev/internal/identity] turns a token into a [Caller]; [heliograph.dev/internal/identity/devissuer] gives
+// tokens out in development. [heliograph.dev/internal/subscribe] judges, proves the endpoint, keeps the subscription (in
+// the form of [heliograph.dev/internal/subscribe/record]) and ends it. What can be subscribed to, and everything else
+// that Microsoft changes from time to time, is data in [heliograph.dev/internal/catalog], whose paths
+// [heliograph.dev/internal/odata] parses.
+//
+// # What is kept
+//
+// [heliograph.dev/internal/engine] keeps what must survive, on NATS JetStream: the log of changes (in the form of
+// [heliograph.dev/internal/engine/frame]), the backlog of ill endpoints, and records. It is the only package that knows
+// NATS.
+//
+// # Around it
+//
+// [heliograph.dev/internal/app] wires all of this in one list and stops it in the opposite order. Time comes from
+// [heliograph.dev/internal/clock], so that it can be moved. [heliograph.dev/internal/config] reads what the operator
+// says, [heliograph.dev/internal/telemetry] tells what happens, [heliograph.dev/internal/localca] makes certificates for
+// development. [heliograph.dev/cmd/heliograph] is the binary, [heliograph.dev/internal/cli] its commands,
+// [heliograph.dev/internal/listen] the receiver among them.
+//
+// Two packages are for programs of others: [heliograph.dev/client] speaks to a server, and
+// [heliograph.dev/receiver] is what a program needs to receive notifications.
+//
+// Who may import whom is one table in import_test.go. Why things are as they are is in docs/adr, how they hang together
+// in docs/design.
+package heliograph
