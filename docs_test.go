@@ -32,6 +32,41 @@ func TestTour(t *testing.T) {
 	}
 }
 
+// TestDependenciesHaveReasons: ADR 7 has a line for each module that our code or tests import, and for no other.
+func TestDependenciesHaveReasons(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("docs/adr/0007-dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := code{imports: map[string]bool{}}
+	walkGo(t, used.read)
+	imported := map[string]bool{}
+	for _, required := range regexp.MustCompile(`(?m)^\t(\S+) v`).FindAllStringSubmatch(string(mod), -1) {
+		for name := range used.imports {
+			if name == required[1] || strings.HasPrefix(name, required[1]+"/") {
+				imported[required[1]] = true
+			}
+		}
+	}
+	told := map[string]bool{}
+	for _, line := range regexp.MustCompile("(?m)^- `(\\S+)`: .+$").FindAllStringSubmatch(string(page), -1) {
+		told[line[1]] = true
+		if !imported[line[1]] {
+			t.Errorf("ADR 7 gives a reason for %s, which nothing imports", line[1])
+		}
+	}
+	for name := range imported {
+		if !told[name] {
+			t.Errorf("ADR 7 gives no reason for %s", name)
+		}
+	}
+}
+
 var (
 	mdLink    = regexp.MustCompile(`\]\(([^()\s]+)\)`)
 	mdHeading = regexp.MustCompile(`(?m)^#{1,6} +(.*)$`)

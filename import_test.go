@@ -195,16 +195,8 @@ func nameOf(dir string) string {
 func readHouse(t *testing.T) map[string]*code {
 	t.Helper()
 	found := map[string]*code{}
-	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && name != ".":
-			if _, err := os.Stat(filepath.Join(name, "go.mod")); err == nil || strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" {
-				return fs.SkipDir
-			}
-			return nil
-		case d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go"):
+	walkGo(t, func(name string) error {
+		if strings.HasSuffix(name, "_test.go") {
 			return nil
 		}
 		pkg := nameOf(filepath.ToSlash(filepath.Dir(name)))
@@ -213,10 +205,28 @@ func readHouse(t *testing.T) map[string]*code {
 		}
 		return found[pkg].read(name)
 	})
+	return found
+}
+
+// walkGo visits every Go file of the module.
+func walkGo(t *testing.T, visit func(name string) error) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && name != ".":
+			if _, err := os.Stat(filepath.Join(name, "go.mod")); err == nil || strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" {
+				return fs.SkipDir
+			}
+		case !d.IsDir() && strings.HasSuffix(name, ".go"):
+			return visit(name)
+		}
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return found
 }
 
 func (c *code) read(name string) error {
