@@ -114,12 +114,6 @@ func (c *Catalog) Watchers(path string, visit func(*Watcher)) bool {
 // AppendPath appends the canonical subscription path.
 func (w *Watcher) AppendPath(b []byte) []byte { return w.path.append(b, &w.values, "") }
 
-// Type returns the first of the types that a change of type changed is told as, among those wanted (a file made
-// below a drive's root is an update of the root), or 0.
-func (w *Watcher) Type(changed, wanted heliograph.ChangeType) heliograph.ChangeType {
-	return w.change.told.first(changed, wanted)
-}
-
 // Instance returns how the notification names the instance. It may be kept.
 func (w *Watcher) Instance() Instance { return Instance{change: w.change, values: w.values} }
 
@@ -128,6 +122,12 @@ func (w *Watcher) Instance() Instance { return Instance{change: w.change, values
 type Instance struct {
 	change *change
 	values [maxParams]string
+}
+
+// Type returns the first of the types that a change of type changed is told as, among those wanted (a file made
+// below a drive's root is an update of the root), or 0.
+func (i *Instance) Type(changed, wanted heliograph.ChangeType) heliograph.ChangeType {
+	return i.change.told.first(changed, wanted)
 }
 
 func (i *Instance) form(rich bool) *form {

@@ -63,29 +63,36 @@ func changes(list []heliograph.Change, from, n int) {
 	}
 }
 
-// BenchmarkFind: one change of a random mailbox, seen by one subscription.
+// BenchmarkFind: a change of a random mailbox, seen by one subscription; the changes come in frames, or one by
+// one.
 func BenchmarkFind(b *testing.B) {
-	for _, n := range []int{1_000, 100_000, 1_000_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			x := populate(b, n)
-			now, found, done := start, 0, 0
-			list := make([]heliograph.Change, 512)
-			visit := func(*match.Hit) { found++ }
-			b.ReportAllocs()
-			b.ResetTimer()
-			for done < b.N {
-				b.StopTimer()
-				changes(list, done, n)
-				b.StartTimer()
-				for i := range min(len(list), b.N-done) {
-					x.Find(&list[i], now, visit)
-				}
-				done += len(list)
-			}
-			if found < b.N {
-				b.Fatalf("%d of %d found", found, b.N)
-			}
-		})
+	for _, size := range []int{256, 1} {
+		for _, n := range []int{1_000, 100_000, 1_000_000} {
+			b.Run(fmt.Sprintf("frame=%d/subscriptions=%d", size, n), func(b *testing.B) { benchmarkFind(b, size, n) })
+		}
+	}
+}
+
+func benchmarkFind(b *testing.B, size, n int) {
+	b.Helper()
+	x := populate(b, n)
+	found := 0
+	list := make([]heliograph.Change, 1024)
+	visit := func(int, *match.Hit) { found++ }
+	b.ReportAllocs()
+	b.ResetTimer()
+	for done := 0; done < b.N; {
+		b.StopTimer()
+		changes(list, done, n)
+		b.StartTimer()
+		for i := 0; i < len(list) && done < b.N; i += size {
+			x.FindAll(list[i:i+size], start, visit)
+			done += size
+		}
+	}
+	b.StopTimer()
+	if found < b.N {
+		b.Fatalf("%d of %d found", found, b.N)
 	}
 }
 

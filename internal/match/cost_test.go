@@ -1,0 +1,38 @@
+package match_test
+
+import (
+	"runtime"
+	"testing"
+
+	"heliograph.dev"
+	"heliograph.dev/internal/match"
+)
+
+// These tests measure memory, which other tests would disturb: they do not run in parallel.
+
+func TestFindDoesNotAllocate(t *testing.T) { //nolint:paralleltest // counts the process's allocations
+	x := populate(t, 1000)
+	list := make([]heliograph.Change, 256)
+	changes(list, 0, 1000)
+	visit := func(int, *match.Hit) {}
+	x.FindAll(list, start, visit)
+	// The pool of finders may be emptied now and then; with the race detector it is, often.
+	if got := testing.AllocsPerRun(100, func() { x.FindAll(list, start, visit) }); got > float64(len(list))/2 {
+		t.Errorf("%v allocations for %d changes", got, len(list))
+	}
+}
+
+// A subscription takes some 330 bytes with texts of usual length, everything included.
+func TestMemoryPerSubscription(t *testing.T) { //nolint:paralleltest // measures the process's heap
+	const n = 100_000
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	x := populate(t, n)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if got := float64(after.HeapAlloc-before.HeapAlloc) / n; got > 400 {
+		t.Errorf("%.0f bytes for each subscription", got)
+	}
+	runtime.KeepAlive(x)
+}
