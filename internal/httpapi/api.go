@@ -163,7 +163,7 @@ func (a *API) answer(ctx context.Context, x *exchange) (ans answer, err error) {
 	at, ours := a.router.find(x.request)
 	if at == nil {
 		if !ours && a.opts.Next != nil {
-			x.route = "next"
+			x.route = routeNext
 			return serve(a.opts.Next)(ctx, x)
 		}
 		return answer{}, noSuchPath(x.request.URL.Path)

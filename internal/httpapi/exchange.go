@@ -25,6 +25,12 @@ const (
 	jsonMedia = "application/json; charset=utf-8"
 )
 
+// What logs and metrics call a path that no route is for: nobody's, or the next handler's.
+const (
+	routeNone = "none"
+	routeNext = "next"
+)
+
 // exchange is one request on its way to its answer, and what the log line will say about it.
 type exchange struct {
 	request *http.Request
@@ -53,7 +59,7 @@ type answer struct {
 
 // begin gives the exchange its ids and the answer the headers that every answer has (contract 5.2).
 func (a *API) begin(w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{request: r, writer: &statusWriter{ResponseWriter: w}, api: a, began: clock.System().Now(), origin: origin.Proxies(a.opts.TrustedProxies).Of(r), id: heliograph.NewGUID(), route: "none"}
+	x := &exchange{request: r, writer: &statusWriter{ResponseWriter: w}, api: a, began: clock.System().Now(), origin: origin.Proxies(a.opts.TrustedProxies).Of(r), id: heliograph.NewGUID(), route: routeNone}
 	if x.clientID = r.Header.Get("Client-Request-Id"); x.clientID == "" || len(x.clientID) > 128 || headerText(x.clientID) != x.clientID {
 		x.clientID = x.id.String()
 	}
@@ -152,6 +158,9 @@ func (a *API) end(ctx context.Context, x *exchange) {
 		slog.Int("status", status),
 		slog.Duration("took", took),
 		slog.String("request_id", x.id.String()),
+	}
+	if x.route == routeNext || x.route == routeNone {
+		attrs = append(attrs, slog.String("path", headerText(x.request.URL.Path)))
 	}
 	if x.caller != nil {
 		attrs = append(attrs, slog.String("tenant", string(x.caller.Tenant)), slog.String("app", string(x.caller.App)))

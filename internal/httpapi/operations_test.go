@@ -172,6 +172,11 @@ func TestNextAnswersForTheRest(t *testing.T) {
 		if status == 418 {
 			b.wants(r, status, "Cache-Control", "public")
 		}
+		lines := b.log.lines(t)
+		logged, _ := lines[len(lines)-1]["path"].(string)
+		if want := strings.TrimSuffix(path, "?"); logged != want && status != 200 {
+			t.Errorf("%s: the log says %q", path, logged)
+		}
 	}
 }
 

@@ -11,7 +11,8 @@ import (
 )
 
 // NewServer returns an HTTP server with the time-outs and limits that one open to the world needs. Reading a
-// request and writing its answer are bounded; a create may take two handshakes of ten seconds in between.
+// request and writing its answer are bounded; a create may take two handshakes of ten seconds in between. A handler
+// that runs longer than ReadTimeout must lift the deadline (http.ResponseController), or its context ends.
 func NewServer(h http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
