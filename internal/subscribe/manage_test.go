@@ -10,6 +10,7 @@ import (
 
 	"heliograph.dev"
 	"heliograph.dev/internal/subscribe"
+	"heliograph.dev/internal/subscribe/record"
 )
 
 // created makes a subscription that is fine.
@@ -306,4 +307,27 @@ func TestManagingTakesThePermission(t *testing.T) { // contract 7.1
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+func TestARowThatIsNoMore(t *testing.T) {
+	t.Parallel()
+	b, c := newBench(t), user()
+	s := heliograph.Subscription{
+		ID: heliograph.NewGUID(), Tenant: c.Tenant, App: c.App, Creator: c.Object, Delegated: true, Resource: "gone/a", Path: "gone/a", Row: "gone",
+		ChangeTypeText: "created", Created: start, Expires: start.Add(time.Hour),
+	}
+	if _, err := b.store.Commit(t.Context(), c.Tenant, []heliograph.Write{{Name: record.Name(s.ID), Value: record.Encode(&s)}}); err != nil {
+		t.Fatal(err)
+	}
+	until := in(2 * time.Hour)
+	if _, err := b.service.Update(t.Context(), c, s.ID, subscribe.UpdateRequest{ExpirationDateTime: &until}); err == nil {
+		t.Error("it was renewed")
+	}
+	if _, err := b.service.Get(t.Context(), c, s.ID); err != nil {
+		t.Error(err)
+	}
+	if err := b.service.Delete(t.Context(), c, s.ID); err != nil {
+		t.Error(err)
+	}
+	b.goneFor(t, c, s.ID)
 }

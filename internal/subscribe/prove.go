@@ -153,6 +153,6 @@ func isPlainText(contentType []string) bool {
 	if len(contentType) != 1 {
 		return false
 	}
-	media, _, err := mime.ParseMediaType(contentType[0])
-	return (err == nil || media != "") && media == "text/plain"
+	media, _, _ := mime.ParseMediaType(contentType[0]) // a broken parameter does not matter
+	return media == "text/plain"
 }
