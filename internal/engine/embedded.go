@@ -78,6 +78,7 @@ func (e *Engine) dial(address string, options ...nats.Option) error {
 		}),
 		nats.ReconnectHandler(func(c *nats.Conn) {
 			e.logger.InfoContext(e.life, "nats connection back", "server", c.ConnectedServerName())
+			e.interruptTails()
 		}))...)
 	if err != nil {
 		return fmt.Errorf("connect to NATS: %w", err)

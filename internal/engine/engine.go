@@ -35,7 +35,8 @@ type Engine struct {
 
 	life   context.Context // ends when Close begins
 	end    context.CancelFunc
-	mu     sync.Mutex     // guards the start of work against the end of life
+	mu     sync.Mutex     // guards tails, and the start of work against the end of life
+	tails  map[*tail]bool // those that have a consumer
 	work   sync.WaitGroup // goroutines that life ends
 	close  sync.Once
 	closed chan struct{} // closed when everything is down
@@ -48,7 +49,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{o: o, logger: o.Logger, closed: make(chan struct{})}
+	e := &Engine{o: o, logger: o.Logger, closed: make(chan struct{}), tails: map[*tail]bool{}}
 	e.life, e.end = context.WithCancel(context.WithoutCancel(ctx))
 	if o.NATS == "" {
 		err = e.embed()
@@ -111,6 +112,9 @@ func (e *Engine) start(f func()) bool {
 	return true
 }
 
+// checkTimeout is what an orchestrator's probe waits at most.
+const checkTimeout = 2 * time.Second
+
 // Check reports whether the engine works: connected, every stream has a leader, and no write has failed for
 // good.
 func (e *Engine) Check(ctx context.Context) error {
@@ -125,6 +129,8 @@ func (e *Engine) Check(ctx context.Context) error {
 	if status := e.conn.Status(); status != nats.CONNECTED {
 		return fmt.Errorf("check engine: NATS connection is %v", status)
 	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
 	for _, s := range e.streams() {
 		info, err := s.Info(ctx)
 		if err != nil {

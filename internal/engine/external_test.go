@@ -3,9 +3,12 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,22 +54,19 @@ system_account: SYS
 	if err := os.WriteFile(filepath.Join(s.dir, "nats.conf"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.begin(0)
+	s.begin()
 	t.Cleanup(func() { s.stop() })
 	return s
 }
 
-// begin starts the server, on the port it had when there is one.
-func (s *existing) begin(port int) {
+// begin starts the server, at an address of its own each time.
+func (s *existing) begin() {
 	s.t.Helper()
 	o, err := server.ProcessConfigFile(filepath.Join(s.dir, "nats.conf"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	o.NoSigs, o.NoLog = true, true
-	if port != 0 {
-		o.Port = port
-	}
 	if s.Server, err = server.NewServer(o); err != nil {
 		s.t.Fatal(err)
 	}
@@ -281,16 +281,15 @@ func deleteConsumers(t *testing.T, js jetstream.JetStream) {
 func TestRidesOutARestart(t *testing.T) {
 	t.Parallel()
 	s := run(t, always, true)
+	way := newProxy(t, s.Addr().String())
 	o := s.options(t)
-	o.Logger = nil
+	o.NATS, o.Logger = "nats://app:app@"+way.Addr().String(), nil
 	e := open(t, o)
 	r := openReader(t, e, 0, 1)
 	_, w := watch(t, e)
 	wait(t, "load", w.Ready())
 	appendOne(t, e, 0)
 	next(t, r)
-	port := s.Addr().String()
-	port = port[strings.LastIndex(port, ":")+1:]
 	s.stop()
 	if e.Check(t.Context()) == nil {
 		t.Error("ready without its server")
@@ -308,7 +307,8 @@ func TestRidesOutARestart(t *testing.T) {
 		rev, err = e.Commit(t.Context(), tenant, []heliograph.Write{put("a", "x", 0), put("b", "x", 0)})
 		committed <- err
 	}()
-	s.begin(atoi(t, port))
+	s.begin()
+	way.to.Store(s.Addr().String())
 	if err := wait(t, "append", written); err != nil {
 		t.Fatal(err)
 	}
@@ -328,13 +328,42 @@ func TestRidesOutARestart(t *testing.T) {
 	}
 }
 
-func atoi(t *testing.T, s string) int {
+// proxy is an address that stays, whatever happens to the server behind it.
+type proxy struct {
+	net.Listener
+	to atomic.Value // string
+}
+
+func newProxy(t *testing.T, to string) *proxy {
 	t.Helper()
-	n := 0
-	for _, c := range s {
-		n = n*10 + int(c-'0')
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return n
+	p := &proxy{Listener: l}
+	p.to.Store(to)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.to.Load().(string))
+			if err != nil {
+				_ = near.Close()
+				continue
+			}
+			for _, c := range [][2]net.Conn{{near, far}, {far, near}} {
+				go func() {
+					_, _ = io.Copy(c[0], c[1])
+					_ = c[0].Close()
+					_ = c[1].Close()
+				}()
+			}
+		}
+	}()
+	return p
 }
 
 // TestForeignMessagesInTheLog: what is no frame is told as such, and the reader goes on.

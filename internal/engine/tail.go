@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +35,7 @@ type tail struct {
 }
 
 const (
-	tailHeartbeat = 5 * time.Second // two of them missing and a consumer is taken for lost
+	tailHeartbeat = 2 * time.Second // two of them missing and a consumer is taken for lost
 	tailExpiry    = 30 * time.Second
 	tailForgotten = 5 * time.Minute // after which the server drops a consumer whose reader has vanished
 	deleteTimeout = 2 * time.Second
@@ -82,6 +84,7 @@ func (t *tail) open(ctx context.Context) (jetstream.MessagesContext, uint64, err
 		return nil, 0, err
 	}
 	t.consumer, t.delivered = consumer.CachedInfo().Name, 0
+	t.e.track(t, true)
 	t.messages, err = consumer.Messages(t.limits, jetstream.PullExpiry(tailExpiry),
 		jetstream.PullHeartbeat(tailHeartbeat), jetstream.WithMessagesErrOnMissingHeartbeat(true))
 	return t.messages, consumer.CachedInfo().NumPending, err
@@ -195,4 +198,36 @@ func (t *tail) close() {
 	t.closed = true
 	t.mu.Unlock()
 	t.drop()
+	t.e.track(t, false)
+}
+
+// track remembers the tails that have a consumer.
+func (e *Engine) track(t *tail, on bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if on {
+		e.tails[t] = true
+	} else {
+		delete(e.tails, t)
+	}
+}
+
+// interruptTails is for after a reconnect.
+func (e *Engine) interruptTails() {
+	e.mu.Lock()
+	tails := slices.Collect(maps.Keys(e.tails))
+	e.mu.Unlock()
+	for _, t := range tails {
+		t.interrupt()
+	}
+}
+
+// interrupt makes the reader look for its consumer again: after a reconnect it is likely gone, and a lost one
+// shows only by its silence.
+func (t *tail) interrupt() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.messages != nil {
+		t.messages.Stop()
+	}
 }
