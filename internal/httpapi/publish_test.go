@@ -135,13 +135,30 @@ func TestPublishRefusals(t *testing.T) {
 	b := newBench(t, func(o *httpapi.Options) {
 		o.Limits.Events, o.Limits.EventBytes, o.Limits.PublishBytes = 3, 1000, 4000
 	})
+	for name, test := range publishRefusals() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b.refuses(b.publish(test.contentType, test.body), test.status, test.code, test.message, test.rule)
+		})
+	}
+	t.Cleanup(func() {
+		if n := len(b.intake.taken()); n != 0 {
+			t.Errorf("%d changes of refused requests were taken", n)
+		}
+	})
+}
+
+// publishRefusal is a body and how it is refused.
+type publishRefusal struct {
+	contentType, body string
+	status            int
+	code, message     string
+	rule              string
+}
+
+func publishRefusals() map[string]publishRefusal {
 	big := `"data":{"a":"` + strings.Repeat("x", 1000) + `"}`
-	tests := map[string]struct {
-		contentType, body string
-		status            int
-		code, message     string
-		rule              string
-	}{
+	return map[string]publishRefusal{
 		"no events": {
 			"application/json", `{}`, 415, "UnsupportedMediaType",
 			"no CloudEvents: send Content-Type application/cloudevents+json, application/cloudevents-batch+json, or the attributes as Ce- headers", "publish.content_type",
@@ -184,17 +201,6 @@ func TestPublishRefusals(t *testing.T) {
 		"total":       {batched, `[` + strings.Repeat(" ", 4000) + `]`, 413, "RequestEntityTooLarge", "The request's body is larger than 4000 bytes.", "request.body.size"},
 		"depth":       {structured, event("1", `"data":{"a":`+strings.Repeat("[", 100)+strings.Repeat("]", 100)+`}`), 400, "InvalidRequest", "the JSON cannot be read: nested too deeply at byte 261", "publish.event.json"},
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b.refuses(b.publish(test.contentType, test.body), test.status, test.code, test.message, test.rule)
-		})
-	}
-	t.Cleanup(func() {
-		if n := len(b.intake.taken()); n != 0 {
-			t.Errorf("%d changes of refused requests were taken", n)
-		}
-	})
 }
 
 func TestPublishNeedsItsPermission(t *testing.T) {
