@@ -267,6 +267,9 @@ func TestVisibility(t *testing.T) { // contract 6.5 to 6.8, 7.15
 		"administrator": {as(func(c *heliograph.Caller) {
 			c.Scopes, c.DirectoryRoles = readAll, []string{heliograph.GlobalAdministrator}
 		}), "adele's app's bob's other's", "adele's"},
+		"administrator of a personal account": {as(func(c *heliograph.Caller) {
+			c.Scopes, c.DirectoryRoles, c.Personal = readAll, []string{heliograph.GlobalAdministrator}, true
+		}), "adele's other's", "adele's"},
 		"administrator without the permission": {as(func(c *heliograph.Caller) { c.DirectoryRoles = []string{heliograph.GlobalAdministrator} }), "adele's", "adele's"},
 		"another tenant":                       {as(func(c *heliograph.Caller) { daemon(c); c.Tenant = heliograph.TenantID(guid()) }), "", ""},
 	}
