@@ -66,6 +66,17 @@ func TestCacheIsBoundedAndKeepsWhatIsUsed(t *testing.T) {
 	}
 }
 
+func TestTokensAreCountedOnce(t *testing.T) {
+	t.Parallel()
+	p, v, _ := setup(t, func(o *identity.Options) { o.CachedTokens = 4 })
+	for _, n := range []int{1, 2, 3, 1} {
+		wantAccepted(t, v, p.token(p.appClaims().with(fields{"uti": n})))
+	}
+	if s := v.Stats(); s.CachedTokens != 3 || s.Hits != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestCacheIsShared(t *testing.T) {
 	t.Parallel()
 	p, v, _ := setup(t, func(o *identity.Options) { o.CachedTokens = 4 })

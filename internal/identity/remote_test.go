@@ -2,6 +2,7 @@ package identity_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,6 +54,20 @@ func TestRotationWithoutKeyIDs(t *testing.T) {
 	wantAccepted(t, v, sign("RS256", "", rsaTwo(), p.appClaims()))
 	_, err := v.Verify(t.Context(), sign("RS256", "", rsaThree(), p.appClaims()))
 	wantRefused(t, err, "signature")
+}
+
+func TestKeysThatStayKeepTheirTokens(t *testing.T) {
+	t.Parallel()
+	p, v, c := setup(t)
+	token := p.token(p.appClaims())
+	wantAccepted(t, v, token)
+	c.Advance(time.Minute)
+	_, err := v.Verify(t.Context(), sign("RS256", "who", rsaOne(), p.appClaims()))
+	wantRefused(t, err, "key")
+	wantAccepted(t, v, token)
+	if s := v.Stats(); s.Fetches != 2 || s.Hits != 1 {
+		t.Errorf("%+v", s)
+	}
 }
 
 func TestUnknownKeysDoNotFloodTheIssuer(t *testing.T) {
@@ -196,44 +211,50 @@ func TestConcurrentFirstUseAsksOnce(t *testing.T) {
 
 func TestCloseEndsFetches(t *testing.T) {
 	t.Parallel()
-	p, v, _ := setup(t)
-	p.set(func(p *idp) { p.hold = make(chan struct{}) })
-	failed := make(chan error)
-	token := p.token(p.appClaims())
-	go func() {
-		_, err := v.Verify(t.Context(), token)
-		failed <- err
-	}()
-	for p.requests.Load() == 0 { // until the fetch is under way
-		select {
-		case err := <-failed:
-			t.Fatal(err)
-		default:
+	synctest.Test(t, func(t *testing.T) {
+		asked := make(chan struct{})
+		v := newVerifier(t, identity.Options{
+			Issuers: []identity.Issuer{{URL: "https://idp.example"}},
+			Now:     func() time.Time { return start },
+			Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				close(asked)
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}),
+		})
+		failed := make(chan error)
+		go func() { failed <- v.Ready(t.Context()) }()
+		<-asked
+		began := time.Now() //nolint:forbidigo // the bubble's clock
+		v.Close()
+		if err := <-failed; err == nil || time.Since(began) != 0 {
+			t.Errorf("after %v: %v", time.Since(began), err)
 		}
-	}
-	v.Close()
-	wantUnavailable(t, <-failed)
-	_, err := v.Verify(t.Context(), token)
-	wantUnavailable(t, err)
-	v.Close()
+		if err := v.Ready(t.Context()); err == nil {
+			t.Error("ready after Close")
+		}
+		v.Close()
+	})
 }
 
 func TestDocumentsThatAreNotBelieved(t *testing.T) {
 	t.Parallel()
+	good := string(must(json.Marshal(key("one", rsaOne()))))
 	tests := []struct {
 		name   string
 		change documents
+		want   string // in what an operator is told
 	}{
-		{"another issuer", documents{issuer: "https://evil.example"}},
-		{"keys without TLS", documents{keysAt: "http://evil.example/keys"}},
-		{"keys from a file", documents{keysAt: "file:///etc/passwd"}},
-		{"no address of keys", documents{keysAt: " "}},
-		{"redirected for ever", documents{redirect: "/again"}},
-		{"keys that are not JSON", documents{rawKeys: "<html>"}},
-		{"no keys", documents{rawKeys: `{"keys":[]}`}},
-		{"only keys of no use", documents{rawKeys: `{"keys":[{"kty":"oct","k":"c2VjcmV0","kid":"one"},{"kty":"quantum"},7]}`}},
-		{"too many keys", documents{rawKeys: `{"keys":[` + strings.Repeat("{},", 300) + `{}]}`}},
-		{"more than a megabyte", documents{rawKeys: strings.Repeat(" ", 1<<20) + `{}`}},
+		{"another issuer", documents{issuer: "https://evil.example"}, "evil.example"},
+		{"keys without TLS", documents{keysAt: "http://evil.example/keys"}, "must be https"},
+		{"keys from a file", documents{keysAt: "file:///etc/passwd"}, "not an absolute URL"},
+		{"no address of keys", documents{keysAt: " "}, "not an absolute URL"},
+		{"redirected for ever", documents{redirect: "/again"}, "too many redirects"},
+		{"keys that are not JSON", documents{rawKeys: "<html>"}, "not JSON"},
+		{"no keys", documents{rawKeys: `{"keys":[]}`}, "no usable key"},
+		{"only keys of no use", documents{rawKeys: `{"keys":[{"kty":"oct","k":"c2VjcmV0","kid":"one"},{"kty":"quantum"},7]}`}, "no usable key"},
+		{"too many keys", documents{rawKeys: `{"keys":[` + strings.Repeat(good+",", 256) + good + `]}`}, "too large"},
+		{"more than a megabyte", documents{rawKeys: strings.Repeat(" ", 1<<20) + `{"keys":[` + good + `]}`}, "too large"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -245,6 +266,9 @@ func TestDocumentsThatAreNotBelieved(t *testing.T) {
 				p.set(func(p *idp) { p.documents = test.change })
 				_, err := v.Verify(t.Context(), p.token(p.appClaims()))
 				wantUnavailable(t, err)
+				if err := v.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("told %v, want %q", err, test.want)
+				}
 			}
 		})
 	}

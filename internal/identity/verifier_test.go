@@ -155,6 +155,7 @@ func TestRefusals(t *testing.T) {
 		{"unknown issuer", p.token(good.with(fields{"iss": "https://evil.example/" + tenantA + "/v2.0"})), "issuer", failure + `Invalid issuer: "https://evil.example/` + tenantA + `/v2.0" is not trusted here.`},
 		{"no issuer", p.token(good.with(fields{"iss": nil})), "issuer", failure},
 		{"issuer that is longer", p.token(good.with(fields{"iss": p.v2(tenantA) + "/x"})), "issuer", failure},
+		{"issuer that is shorter", p.token(good.with(fields{"iss": p.URL + "/" + tenantA})), "issuer", failure},
 		{"the template itself", p.token(good.with(fields{"iss": p.v2("{tenantid}")})), "issuer", failure},
 		{"an issuer without a tenant", p.token(good.with(fields{"iss": p.v2("common")})), "issuer", failure},
 		{"issuer of another tenant", p.token(good.with(fields{"tid": tenantB})), "tenant", failure},
