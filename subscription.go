@@ -1,6 +1,9 @@
 package heliograph
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Subscription is a client's lease on the changes of a resource. The id, resource, changeType, URLs and
 // client state are kept as the client wrote them: clients compare them (contract 1.26).
@@ -93,12 +96,7 @@ func (c *Caller) Permissions() []string {
 
 // HasRole reports whether the token carries the application permission.
 func (c *Caller) HasRole(role string) bool {
-	for _, r := range c.Roles {
-		if r == role {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.Roles, role)
 }
 
 // PersonalTenant is the tenant of personal Microsoft accounts (contract 8.3).

@@ -144,11 +144,11 @@ func (a *App) listen(ctx context.Context) error {
 }
 
 // serve answers requests on a listener until the server stops.
-func (a *App) serve(name string, l net.Listener, handler http.Handler) {
+func (a *App) serve(ctx context.Context, name string, l net.Listener, handler http.Handler) {
 	server := httpapi.NewServer(handler, a.log)
-	a.life.background(name, func(ctx context.Context) {
+	a.life.background(ctx, name, func(ctx context.Context) {
 		if err := httpapi.Serve(ctx, server, l, a.cfg.ShutdownGrace); err != nil {
-			a.log.Error("server ended", "server", name, "error", err)
+			a.log.ErrorContext(ctx, "server ended", "server", name, "error", err)
 		}
 	})
 }

@@ -279,17 +279,12 @@ func openFiles(t *testing.T) int {
 // BenchmarkStart measures a development server from nothing to its first answer, on an empty folder.
 func BenchmarkStart(b *testing.B) {
 	for range b.N {
-		dir, err := os.MkdirTemp("", "heliograph-bench-")
-		if err != nil {
-			b.Fatal(err)
-		}
-		a, err := app.Start(b.Context(), app.Options{Config: dev(dir)})
+		a, err := app.Start(b.Context(), app.Options{Config: dev(b.TempDir())})
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.StopTimer()
 		_ = a.Stop(context.Background())
-		_ = os.RemoveAll(dir)
 		b.StartTimer()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -25,9 +26,9 @@ func (l *lifecycle) started(name string, stop func(context.Context) error) {
 	l.steps = append(l.steps, step{name, stop})
 }
 
-// background runs a loop until the lifecycle stops it.
-func (l *lifecycle) background(name string, loop func(context.Context)) {
-	ctx, cancel := context.WithCancel(context.Background())
+// background runs a loop until the lifecycle stops it: longer than ctx, whose values it keeps.
+func (l *lifecycle) background(ctx context.Context, name string, loop func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -47,9 +48,9 @@ func (l *lifecycle) stop(ctx context.Context) error {
 	l.steps = nil
 	l.mu.Unlock()
 	var errs []error
-	for i := len(steps) - 1; i >= 0; i-- {
-		if err := steps[i].stop(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("stop %s: %w", steps[i].name, err))
+	for _, s := range slices.Backward(steps) {
+		if err := s.stop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", s.name, err))
 		}
 	}
 	return errors.Join(errs...)

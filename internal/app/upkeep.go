@@ -18,16 +18,16 @@ const trimEvery = time.Minute
 
 // startUpkeep runs what a server does beside requests: subscriptions end at their moment, the change log is
 // kept to its retention.
-func (a *App) startUpkeep(context.Context) error {
-	a.life.background("expiry", func(ctx context.Context) {
-		if err := a.parts.subscriptions.Expire(ctx); err != nil && ctx.Err() == nil {
-			a.log.Error("subscriptions no longer expire", "error", err)
+func (a *App) startUpkeep(ctx context.Context) error {
+	a.life.background(ctx, "expiry", func(ctx context.Context) {
+		if err := a.parts.subscriptions.Expire(ctx); ctx.Err() == nil {
+			a.log.ErrorContext(ctx, "subscriptions no longer expire", "error", err)
 		}
 	})
-	a.life.background("change log upkeep", func(ctx context.Context) {
+	a.life.background(ctx, "change log upkeep", func(ctx context.Context) {
 		for clock.Sleep(ctx, a.clock, trimEvery) == nil {
 			if err := a.trim(ctx); err != nil && ctx.Err() == nil {
-				a.log.Warn("change log not trimmed", "error", err)
+				a.log.WarnContext(ctx, "change log not trimmed", "error", err)
 			}
 		}
 	})
@@ -84,9 +84,9 @@ func (a *App) addDrive(ctx context.Context, user, dir string) error {
 	}
 	failed := make(chan error, 1)
 	a.life.started("drive state of "+user, func(context.Context) error { return state.Close() })
-	a.life.background("drive of "+user, func(ctx context.Context) {
+	a.life.background(ctx, "drive of "+user, func(ctx context.Context) {
 		if err := source.Run(ctx); err != nil {
-			a.log.Error("drive ended", "user", user, "folder", dir, "error", err)
+			a.log.ErrorContext(ctx, "drive ended", "user", user, "folder", dir, "error", err)
 			failed <- err
 		}
 	})

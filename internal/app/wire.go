@@ -274,9 +274,9 @@ func (a *App) setUpAPI(context.Context) error {
 }
 
 // answer begins to answer requests: from here on the server is ready.
-func (a *App) answer(context.Context) error {
+func (a *App) answer(ctx context.Context) error {
 	if a.http != nil {
-		a.serve("http", a.http, a.parts.api)
+		a.serve(ctx, "http", a.http, a.parts.api)
 	}
 	if a.https == nil {
 		return nil
@@ -285,7 +285,7 @@ func (a *App) answer(context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.serve("https", tls.NewListener(a.https, &tls.Config{
+	a.serve(ctx, "https", tls.NewListener(a.https, &tls.Config{
 		GetCertificate: certificate, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 	}), a.parts.api)
 	return nil

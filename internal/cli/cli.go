@@ -11,11 +11,13 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"heliograph.dev/internal/clock"
 	"heliograph.dev/internal/listen"
 	"heliograph.dev/internal/telemetry"
 )
@@ -28,8 +30,8 @@ type Streams struct {
 }
 
 func (s *Streams) getenv(name string) string {
-	for i := len(s.Environ) - 1; i >= 0; i-- {
-		if value, ok := strings.CutPrefix(s.Environ[i], name+"="); ok {
+	for _, entry := range slices.Backward(s.Environ) {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
 			return value
 		}
 	}
@@ -48,7 +50,7 @@ type usageError struct{ error }
 // Run runs the command that args name and returns its exit code.
 func Run(ctx context.Context, args []string, streams Streams) int {
 	t := &tool{Streams: streams}
-	root := t.root()
+	root := t.root() //nolint:contextcheck // cobra hands the context to the command that runs
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var usage usageError
@@ -131,7 +133,7 @@ func (t *tool) logger(level slog.Level, format string) *slog.Logger {
 func (t *tool) asJSON() bool { return t.output == "json" }
 
 // now reads the machine's clock, for what is shown to a person.
-func now() time.Time { return time.Now() }
+func now() time.Time { return clock.System().Now() }
 
 // isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {

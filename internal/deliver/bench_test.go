@@ -94,6 +94,7 @@ func BenchmarkDeliver(b *testing.B) {
 }
 
 func benchDeliver(b *testing.B, batch int) {
+	b.Helper()
 	c := newCounter(b)
 	h := newBench(b)
 	h.limits = deliver.DefaultLimits()

@@ -321,6 +321,7 @@ func (o *observer) note(m map[heliograph.Reason]int, why heliograph.Reason) {
 func (o *observer) Attempted(a *heliograph.Attempt, _ []deliver.Notification) {
 	o.note(o.attempts, a.Reason)
 }
+
 func (o *observer) Parked(_ heliograph.Endpoint, _ int, why heliograph.Reason) {
 	o.note(o.parked, why)
 }

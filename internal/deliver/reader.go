@@ -35,8 +35,7 @@ func (r *reader) run() {
 
 // trouble passes a frame that cannot be read, and waits a little when it is the engine that cannot be.
 func (r *reader) trouble(ctx context.Context, err error) {
-	var lost Unreadable
-	if errors.As(err, &lost) {
+	if lost, ok := errors.AsType[Unreadable](err); ok {
 		r.d.opts.Logger.LogAttrs(ctx, slog.LevelError, "frame of the change log is unreadable",
 			slog.Int("partition", r.partition), slog.Uint64("sequence", lost.FrameSequence()), slog.Any("error", err))
 		r.d.opts.Observer.GivenUp(Notification{}, heliograph.GivenUpLost)
@@ -54,7 +53,7 @@ func (r *reader) dispatch(f heliograph.Frame) {
 	work := r.tracker.begin(f)
 	now := r.d.now()
 	for i := range work.Changes {
-		r.match(work, uint32(i), now) //nolint:gosec // a frame under 1 MB has far fewer changes than 2³²
+		r.match(work, uint32(i), now)
 	}
 	work.settle(1)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/clock"
 	"heliograph.dev/internal/engine"
 	"heliograph.dev/internal/ingest"
 )
@@ -64,7 +65,7 @@ type fixture struct {
 
 func start(tb testing.TB, held bool) *fixture {
 	tb.Helper()
-	e, err := engine.Open(tb.Context(), engine.Options{Dir: tb.TempDir(), Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	e, err := engine.Open(tb.Context(), engine.Options{Dir: tb.TempDir(), Logger: slog.New(slog.DiscardHandler), Now: clock.System().Now})
 	if err != nil {
 		tb.Fatal(err)
 	}
