@@ -21,7 +21,7 @@ func (b *rowBuilder) paths() {
 		case t == nil:
 		case at == nil:
 			b.row.templates = append(b.row.templates, t)
-			b.row.Paths = append(b.row.Paths, t.text)
+			b.row.Paths = append(b.row.Paths, t.shown())
 			b.insertPath(field, t, t)
 		case !isMe(text) && !isMe(at.source): // me/… and users/{user}/… are one
 			b.fail(field, "twice")
@@ -151,6 +151,7 @@ func (b *rowBuilder) change(field string, s *storedChange, byRow *told, reached 
 		b.fail(field+": path", "%q: %w", s.Path, err)
 		return
 	}
+	b.row.Changes = append(b.row.Changes, t.text)
 	c := &change{tmpl: t, told: b.told(field+": told_as", s.ToldAs, byRow)}
 	if s.Option != "" {
 		b.row.many = true
@@ -274,7 +275,7 @@ func (b *rowBuilder) alone() {
 				return // the pairs behind it are seen from the other side
 			}
 			for kind := range callerKinds {
-				if slices.Contains(other.Paths, t.text) && b.row.supports(kind, t.text) && other.supports(kind, t.text) {
+				if other.has(t) && b.row.supports(kind, t.text) && other.supports(kind, t.text) {
 					b.fail("paths", "%s is also a path of row %s for %s callers", t.text, other.ID, kind)
 				}
 			}

@@ -26,7 +26,7 @@ func MeOf(caller *heliograph.Caller) Me {
 // Resolved is a resource and one row that it belongs to.
 type Resolved struct {
 	Row      *Row
-	Template string // the row's path that it is one of, without me/
+	Template string // the row's path that it is one of, without me/, ids of a filter as an argument
 	// Path is the canonical path: no slash at its ends, literals as the catalog spells them, keys as segments,
 	// me/ as users/{id}, GUIDs and principal names in lower case, ids that stood in a filter as an argument.
 	// Resolving it again, by anybody, gives the same.

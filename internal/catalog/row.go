@@ -21,6 +21,9 @@ type Row struct {
 	// Paths are the templates of what a subscription's resource may be: users/{user}/messages. Aliases are
 	// further spellings.
 	Paths, Aliases []string
+	// Changes are the templates of the paths under which changes of its instances are published:
+	// users/{user}/messages/{message}.
+	Changes []string
 	// ChangeTypes are those of the row; Resolved has those of one path.
 	ChangeTypes heliograph.ChangeType
 	// MaxBasic and MaxRich are the longest leases; MaxRich is 0 where there are no rich notifications.
@@ -162,6 +165,11 @@ func (r *Row) Permissions() (app, delegated []string) {
 	delegated = slices.Concat(r.permissions[delegatedWork].union, r.permissions[delegatedPersonal].union)
 	slices.Sort(delegated)
 	return slices.Clone(r.permissions[application].union), slices.Compact(delegated)
+}
+
+// has reports whether the row has the same path.
+func (r *Row) has(t *template) bool {
+	return slices.ContainsFunc(r.templates, func(own *template) bool { return own.text == t.text })
 }
 
 // supports reports whether any caller of the kind can subscribe to the template.

@@ -192,6 +192,14 @@ func (t *template) path(values [][]string) string {
 	return r.Path()
 }
 
+// shown is the template as people write it.
+func (t *template) shown() string {
+	if t.filter != "" {
+		return t.source
+	}
+	return t.text
+}
+
 // binds reports whether t has every parameter of other.
 func (t *template) binds(other *template) bool {
 	return !slices.ContainsFunc(other.params, func(p string) bool { return !slices.Contains(t.params, p) })
