@@ -19,6 +19,7 @@ import (
 	"heliograph.dev/internal/config"
 	"heliograph.dev/internal/httpapi"
 	"heliograph.dev/internal/identity/devissuer"
+	"heliograph.dev/internal/localca"
 	"heliograph.dev/internal/subscribe"
 )
 
@@ -43,7 +44,8 @@ type App struct {
 	parts parts // what wire.go put together
 
 	http, https net.Listener
-	caPath      string
+	authority   *localca.CA // nil when it is not needed
+	failed      chan error  // buffered: the first reason why the server cannot go on
 }
 
 // Start starts a server and returns when it answers. When it fails, nothing of it is left.
@@ -54,11 +56,22 @@ func Start(ctx context.Context, opts Options) (*App, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &App{opts: opts, cfg: *opts.Config, log: opts.Logger, clock: opts.Clock}
+	a := &App{opts: opts, cfg: *opts.Config, log: opts.Logger, clock: opts.Clock, failed: make(chan error, 1)}
 	if err := a.wire(ctx); err != nil {
 		return nil, errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
 	}
 	return a, nil
+}
+
+// Failed gets the reason when a running server cannot go on: it is to be stopped then, and may be started again.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// fail tells that the server cannot go on.
+func (a *App) fail(err error) {
+	select {
+	case a.failed <- err:
+	default: // one reason is enough
+	}
 }
 
 // Stop ends the server within the configured grace: requests and POSTs under way come to their end, the rest is
@@ -90,7 +103,12 @@ func (a *App) SecureURL() string {
 }
 
 // CACertificate returns the path of the local authority's certificate, or "" when there is none.
-func (a *App) CACertificate() string { return a.caPath }
+func (a *App) CACertificate() string {
+	if a.authority == nil {
+		return ""
+	}
+	return a.authority.CertPath()
+}
 
 // DataDir returns the folder that keeps everything, or "" with an engine elsewhere.
 func (a *App) DataDir() string { return a.cfg.Data }
@@ -148,7 +166,7 @@ func (a *App) serve(ctx context.Context, name string, l net.Listener, handler ht
 	server := httpapi.NewServer(handler, a.log)
 	a.life.background(ctx, name, func(ctx context.Context) {
 		if err := httpapi.Serve(ctx, server, l, a.cfg.ShutdownGrace); err != nil {
-			a.log.ErrorContext(ctx, "server ended", "server", name, "error", err)
+			a.fail(fmt.Errorf("answer on %s: %w", name, err))
 		}
 	})
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,7 +22,14 @@ const trimEvery = time.Minute
 func (a *App) startUpkeep(ctx context.Context) error {
 	a.life.background(ctx, "expiry", func(ctx context.Context) {
 		if err := a.parts.subscriptions.Expire(ctx); ctx.Err() == nil {
-			a.log.ErrorContext(ctx, "subscriptions no longer expire", "error", err)
+			a.fail(fmt.Errorf("expire subscriptions: %w", err))
+		}
+	})
+	a.life.background(ctx, "subscription watch's end", func(ctx context.Context) {
+		select {
+		case <-a.parts.watch.Done():
+			a.fail(fmt.Errorf("watch subscriptions: %w", a.parts.watch.Err()))
+		case <-ctx.Done():
 		}
 	})
 	a.life.background(ctx, "change log upkeep", func(ctx context.Context) {
@@ -54,6 +62,7 @@ func (a *App) trim(ctx context.Context) error {
 // ready runs the checks behind /readyz.
 func (a *App) ready(ctx context.Context) []httpapi.Check {
 	return []httpapi.Check{
+		{Name: "subscriptions", Err: a.parts.watch.Err()},
 		{Name: "engine", Err: a.parts.engine.Check(ctx)},
 		{Name: "room", Err: a.parts.engine.Room()},
 		{Name: "identity", Err: a.parts.verifier.Ready(ctx)},

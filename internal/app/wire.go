@@ -55,6 +55,7 @@ func (a *App) wire(ctx context.Context) error {
 		{"load the catalog", a.loadCatalog},
 		{"open the engine", a.openEngine},
 		{"build the index", a.buildIndex},
+		{"load the local authority", a.loadAuthority},
 		{"set up outbound calls", a.setUpOutbound},
 		{"set up subscriptions", a.setUpSubscriptions},
 		{"start delivery", a.startDelivery},
@@ -136,6 +137,14 @@ func (a *App) buildIndex(ctx context.Context) error {
 	}
 }
 
+// loadAuthority loads the local authority, or makes it, where https is answered without a certificate of one's own.
+func (a *App) loadAuthority(context.Context) (err error) {
+	if a.https != nil && a.cfg.TLS.Certificate == "" {
+		a.authority, err = localca.Load(a.cfg.TLS.LocalCA, time.Now())
+	}
+	return err
+}
+
 func (a *App) setUpOutbound(context.Context) error {
 	opts := outbound.Options{
 		AllowLoopback: a.cfg.Outbound.AllowLoopback, AllowHTTP: a.cfg.Outbound.AllowLoopback,
@@ -146,6 +155,8 @@ func (a *App) setUpOutbound(context.Context) error {
 		if opts.RootCAs, err = certPool(a.cfg.Outbound.CA); err != nil {
 			return err
 		}
+	} else if a.authority != nil { // a receiver on this machine may have a certificate of it
+		opts.RootCAs = a.authority.Trusting()
 	}
 	a.parts.outbound = outbound.New(opts)
 	a.life.started("outbound connections", func(context.Context) error {
@@ -300,13 +311,8 @@ func (a *App) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, error
 		}
 		return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }, nil
 	}
-	ca, err := localca.Load(a.cfg.TLS.LocalCA, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	a.caPath = ca.CertPath()
 	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		leaf, err := ca.Leaf(time.Now())
+		leaf, err := a.authority.Leaf(time.Now())
 		return &leaf, err
 	}, nil
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,14 +48,21 @@ func (t *tool) runServer(c *cobra.Command, mode config.Mode, ready func(*app.App
 			format = "text"
 		}
 	}
-	a, err := app.Start(c.Context(), app.Options{Config: cfg, Logger: t.logger(cfg.Log.Level, format), Version: buildInfo().Version})
+	logger := t.logger(cfg.Log.Level, format)
+	slog.SetDefault(logger) // net/http tells of receivers that answer unasked through the global logger only
+	slog.SetLogLoggerLevel(slog.LevelDebug)
+	a, err := app.Start(c.Context(), app.Options{Config: cfg, Logger: logger, Version: buildInfo().Version})
 	if err != nil {
 		return err
 	}
 	ready(a, now().Sub(began))
-	<-c.Context().Done()
-	if err := a.Stop(context.WithoutCancel(c.Context())); err != nil {
-		return errors.Join(errors.New("the server did not stop in order"), err)
+	var failed error
+	select {
+	case failed = <-a.Failed():
+	case <-c.Context().Done():
 	}
-	return nil
+	if err := a.Stop(context.WithoutCancel(c.Context())); err != nil {
+		return errors.Join(failed, errors.New("the server did not stop in order"), err)
+	}
+	return failed
 }

@@ -144,3 +144,13 @@ func readPEM(path, kind string) ([]byte, error) {
 	}
 	return block.Bytes, nil
 }
+
+// Trusting returns the authorities that the machine trusts, and this one.
+func (ca *CA) Trusting() *x509.CertPool {
+	pool, err := x509.SystemCertPool()
+	if err != nil { // a machine without any
+		pool = x509.NewCertPool()
+	}
+	pool.AddCert(ca.cert)
+	return pool
+}
