@@ -105,8 +105,6 @@ type rowBuilder struct {
 	file   string
 	stored *storedRow
 	row    *Row
-	// spelled are the templates of paths and aliases.
-	all []*template
 }
 
 func (b *rowBuilder) fail(field, format string, args ...any) {

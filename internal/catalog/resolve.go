@@ -79,11 +79,11 @@ func (c *Catalog) Resolve(resource string, me Me) ([]Resolved, error) {
 		if len(values) != len(l.tmpl.params) {
 			continue
 		}
-		if res, rule := c.resolved(l, values, &r, me); rule == "" {
-			found = append(found, res)
-		} else {
+		res, rule := c.resolved(l, values, &r, me)
+		if rule != "" {
 			return nil, c.refuse(rule, resource, nil)
 		}
+		found = append(found, res)
 	}
 	if len(found) == 0 {
 		return nil, c.refuse("create.resource.unknown", resource, nil)
@@ -176,7 +176,7 @@ func (r *Row) watch(t *template, values [][]string, res *Resolved) []string {
 	}
 	for _, option := range r.options {
 		if isTrue(res.Query.Get(option)) {
-			for _, p := range paths[:len(paths):len(paths)] {
+			for _, p := range slices.Clone(paths) {
 				paths = append(paths, p+"?"+option)
 			}
 		}

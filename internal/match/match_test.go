@@ -34,20 +34,25 @@ func newWorld(c *catalog.Catalog) *world {
 	return &world{catalog: c, index: match.New(c), subs: map[heliograph.SubscriptionID]*member{}}
 }
 
-// put subscribes to a resource, or moves the subscription of that id there.
-func (w *world) put(tb rapid.TB, id heliograph.SubscriptionID, tenant heliograph.TenantID, resource string, candidate int, types heliograph.ChangeType, expires time.Time) {
+// put subscribes to s.Resource, or moves the subscription of that id there. Of several rows that have the
+// resource it takes the candidate-th.
+func (w *world) put(tb rapid.TB, s heliograph.Subscription, candidate int) {
 	tb.Helper()
-	found, err := w.catalog.Resolve(resource, catalog.Me{})
+	found, err := w.catalog.Resolve(s.Resource, catalog.Me{})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	r := found[candidate%len(found)]
-	s := &heliograph.Subscription{
-		ID: id, Tenant: tenant, App: "app", Resource: resource, Path: r.Path, Row: r.Row.ID, ChangeType: types,
-		Expires: expires, NotificationURL: "https://example.com/" + r.Row.ID,
+	s.App, s.Path, s.Row, s.NotificationURL = "app", r.Path, r.Row.ID, "https://example.com/"+r.Row.ID
+	w.subs[s.ID] = &member{&s, r.Watch}
+	w.index.Put(match.TargetOf(&s, r.Row), r.Watch)
+}
+
+// one is a subscription of tenant one to a resource, for an hour.
+func one(resource string) heliograph.Subscription {
+	return heliograph.Subscription{
+		ID: heliograph.NewGUID(), Tenant: "one", Resource: resource, ChangeType: heliograph.Updated, Expires: start.Add(time.Hour),
 	}
-	w.subs[id] = &member{s, r.Watch}
-	w.index.Put(match.TargetOf(s, r.Row), r.Watch)
 }
 
 // seen is what the model says of one subscription and one change.
@@ -158,7 +163,7 @@ func TestIndexAgreesWithTheModel(t *testing.T) {
 	t.Parallel()
 	c := load(t)
 	tenants := rapid.SampledFrom([]heliograph.TenantID{"one", "two"})
-	types := rapid.Map(rapid.IntRange(1, 7), func(i int) heliograph.ChangeType { return heliograph.ChangeType(i) }) //nolint:gosec // three bits
+	types := rapid.Map(rapid.IntRange(1, 7), func(i int) heliograph.ChangeType { return heliograph.ChangeType(i) })
 	hours := rapid.IntRange(0, 3)
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(c)
@@ -169,8 +174,10 @@ func TestIndexAgreesWithTheModel(t *testing.T) {
 		anID := rapid.SampledFrom(ids)
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
-				w.put(t, anID.Draw(t, "id"), tenants.Draw(t, "tenant"), rapid.SampledFrom(resources()).Draw(t, "resource"),
-					rapid.IntRange(0, 1).Draw(t, "candidate"), types.Draw(t, "types"), start.Add(time.Duration(hours.Draw(t, "expires"))*time.Hour))
+				w.put(t, heliograph.Subscription{
+					ID: anID.Draw(t, "id"), Tenant: tenants.Draw(t, "tenant"), Resource: rapid.SampledFrom(resources()).Draw(t, "resource"),
+					ChangeType: types.Draw(t, "types"), Expires: start.Add(time.Duration(hours.Draw(t, "expires")) * time.Hour),
+				}, rapid.IntRange(0, 1).Draw(t, "candidate"))
 			},
 			"renew": func(t *rapid.T) {
 				m := w.subs[anID.Draw(t, "id")]
@@ -209,7 +216,7 @@ func TestIndexAgreesWithTheModel(t *testing.T) {
 func TestFileBelowADriveIsAnUpdateOfItsRoot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(load(t))
-	w.put(t, heliograph.NewGUID(), "one", "/Users/a/drive/root", 1, heliograph.Updated, start.Add(time.Hour))
+	w.put(t, one("/Users/a/drive/root"), 1)
 	for _, what := range []heliograph.ChangeType{heliograph.Created, heliograph.Updated, heliograph.Deleted} {
 		found := 0
 		change := &heliograph.Change{Tenant: "one", Type: what, Resource: "users/a/drive/root:/new folder/a.txt"}
@@ -229,7 +236,7 @@ func TestFileBelowADriveIsAnUpdateOfItsRoot(t *testing.T) {
 func TestNoticesAreNoChangesOfAResource(t *testing.T) {
 	t.Parallel()
 	w := newWorld(load(t))
-	w.put(t, heliograph.NewGUID(), "one", "users", 0, heliograph.Updated, start.Add(time.Hour))
+	w.put(t, one("users"), 0)
 	changes := []heliograph.Change{{Tenant: "one", Type: heliograph.Updated, Resource: "users/a", Notice: &heliograph.Notice{}}}
 	w.index.FindAll(changes, start, func(int, *match.Hit) { t.Error("a notice was matched") })
 }
@@ -324,8 +331,9 @@ func TestManyOnOnePath(t *testing.T) {
 	const n = 20_000
 	ids := make([]heliograph.SubscriptionID, n)
 	for i := range ids {
-		ids[i] = heliograph.NewGUID()
-		w.put(t, ids[i], "one", "users", 0, heliograph.Updated, start.Add(time.Hour))
+		s := one("users")
+		ids[i] = s.ID
+		w.put(t, s, 0)
 	}
 	change := &heliograph.Change{Tenant: "one", Type: heliograph.Created, Resource: "users/a"}
 	count := func() (found int) {
@@ -348,13 +356,13 @@ func TestManyOnOnePath(t *testing.T) {
 func TestVisitMayUseTheIndex(t *testing.T) {
 	t.Parallel()
 	w := newWorld(load(t))
-	id := heliograph.NewGUID()
-	w.put(t, id, "one", "users", 0, heliograph.Updated, start.Add(time.Hour))
+	s := one("users")
+	w.put(t, s, 0)
 	change := heliograph.Change{Tenant: "one", Type: heliograph.Updated, Resource: "users/a"}
 	found := 0
 	w.index.FindAll([]heliograph.Change{change, change}, start, func(int, *match.Hit) {
 		w.index.Find(&change, start, func(*match.Hit) { found++ })
-		w.index.Remove(id)
+		w.index.Remove(s.ID)
 	})
 	if found != 1 || w.index.Len() != 0 {
 		t.Errorf("found %d, %d left", found, w.index.Len())

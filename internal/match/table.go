@@ -15,6 +15,7 @@ const (
 
 type part struct {
 	slots []slot // a power of two of them, never all in use
+	mask  uint64 // one less
 	used  int
 }
 
@@ -33,7 +34,7 @@ func (t *table) touch(hash uint64) uint64 {
 	if len(p.slots) == 0 {
 		return 0
 	}
-	return p.slots[hash&uint64(len(p.slots)-1)].hash
+	return p.slots[hash&p.mask].hash
 }
 
 // find returns the slot of hash, or nil. It is good until the table is changed.
@@ -42,8 +43,7 @@ func (t *table) find(hash uint64) *slot {
 	if len(p.slots) == 0 {
 		return nil
 	}
-	mask := uint64(len(p.slots) - 1)
-	for i := hash & mask; p.slots[i].target != nil; i = (i + 1) & mask {
+	for i := hash & p.mask; p.slots[i].target != nil; i = (i + 1) & p.mask {
 		if p.slots[i].hash == hash {
 			return &p.slots[i]
 		}
@@ -62,17 +62,21 @@ func (t *table) add(hash uint64, target *Target) {
 }
 
 func (p *part) place(s slot) {
-	mask := uint64(len(p.slots) - 1)
-	i := s.hash & mask
+	i := s.hash & p.mask
 	for p.slots[i].target != nil {
-		i = (i + 1) & mask
+		i = (i + 1) & p.mask
 	}
 	p.slots[i] = s
 }
 
 func (p *part) grow() {
 	old := p.slots
-	p.slots = make([]slot, max(8, 2*len(old)))
+	if old == nil {
+		p.mask = 7
+	} else {
+		p.mask = 2*p.mask + 1
+	}
+	p.slots = make([]slot, p.mask+1)
 	for _, s := range old {
 		if s.target != nil {
 			p.place(s)
@@ -87,14 +91,13 @@ func (t *table) remove(hash uint64) {
 	if s == nil {
 		return
 	}
-	mask := uint64(len(p.slots) - 1)
-	gap := hash & mask
+	gap := hash & p.mask
 	for &p.slots[gap] != s {
-		gap = (gap + 1) & mask
+		gap = (gap + 1) & p.mask
 	}
-	for i := (gap + 1) & mask; p.slots[i].target != nil; i = (i + 1) & mask {
-		home := p.slots[i].hash & mask
-		if (i-home)&mask >= (i-gap)&mask { // its own place is not behind the gap
+	for i := (gap + 1) & p.mask; p.slots[i].target != nil; i = (i + 1) & p.mask {
+		home := p.slots[i].hash & p.mask
+		if (i-home)&p.mask >= (i-gap)&p.mask { // its own place is not behind the gap
 			p.slots[gap] = p.slots[i]
 			gap = i
 		}
