@@ -118,7 +118,7 @@ func (b *rowBuilder) build() *Row {
 		APIVersions: s.APIVersions, Aliases: s.PathAliases, MaxIDs: s.MaxIDs,
 		MaxBasic: minutes(s.MaxExpiration.Basic), MaxRich: minutes(s.MaxExpiration.Rich),
 		LifecycleURLOver: minutes(s.LifecycleURL.RequiredOver),
-		Rich:             Rich{Supported: s.Rich.Supported, Only: s.Rich.Only, Endpoints: s.Rich.Endpoints},
+		Rich:             Rich{Supported: s.Rich.Supported, Only: s.Rich.Only, Endpoints: s.Rich.Endpoints, Content: contentOf(s.Rich.Content)},
 		DelegatedOwnOnly: s.DelegatedOwn, UserSpecific: s.UserSpecific,
 		Billing: Billing{Models: s.BillingModels, Default: s.BillingDefault, Now: s.BillingNow},
 		Clouds:  s.Clouds, Latency: Latency(s.Latency), ODataType: s.ODataType, Example: s.Example,

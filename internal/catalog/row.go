@@ -64,6 +64,7 @@ type Rich struct {
 	Supported bool
 	Only      bool     // a basic subscription is refused
 	Endpoints []string // v1.0, beta
+	Content   *Content
 }
 
 // QueryOption is what a row makes of one query option.

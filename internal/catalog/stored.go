@@ -101,6 +101,7 @@ type storedRich struct {
 	Supported bool     `yaml:"supported"`
 	Endpoints []string `yaml:"endpoints"`
 	Only      bool     `yaml:"rich_only"`
+	Content   *Content `yaml:"content"`
 }
 
 type storedOpt struct {

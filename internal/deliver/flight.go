@@ -98,7 +98,7 @@ func (p *posting) finish() {
 			if i > 0 {
 				p.body = append(p.body, ',')
 			}
-			p.body = appendString(p.body, token)
+			p.body = heliograph.AppendJSONString(p.body, token)
 		}
 		p.body = append(p.body, ']')
 	}
