@@ -110,7 +110,7 @@ func (e *Engine) ParkedEndpoints(ctx context.Context) ([]ParkedEndpoint, error) 
 		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubject: backlogSubjects, HeadersOnly: true,
 	}
 	t := e.newTail(e.backlog, config, 0, listAhead, listAheadBytes)
-	defer t.close()
+	defer t.close() //nolint:contextcheck // cleans up whether or not ctx is over
 	_, left, err := t.open(ctx)
 	if err != nil {
 		return nil, unavailable(fmt.Errorf("list backlog: %w", err))

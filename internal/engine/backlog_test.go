@@ -28,11 +28,11 @@ func refs(from, n int) []heliograph.ParkedRef {
 	return out
 }
 
-func parked(t testing.TB, e *engine.Engine, endpoint heliograph.Endpoint, from uint64, limit int) []engine.ParkedMessage {
-	t.Helper()
-	m, err := e.Parked(t.Context(), endpoint, from, limit)
+func parked(tb testing.TB, e *engine.Engine, endpoint heliograph.Endpoint, from uint64, limit int) []engine.ParkedMessage {
+	tb.Helper()
+	m, err := e.Parked(tb.Context(), endpoint, from, limit)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return m
 }

@@ -46,14 +46,19 @@ func (e *Engine) embed() error {
 		return fmt.Errorf("embedded NATS server did not start: %s", log.lastError())
 	}
 	// A stream that cannot be read is left out by the server. It must not be made anew, as if it had never been.
-	if err := healthOf(e.server); err != nil {
+	if err := e.broken(); err != nil {
 		return fmt.Errorf("data folder %s is damaged: %w", e.o.Dir, err)
 	}
 	return e.dial("", nats.InProcessServer(e.server))
 }
 
-func healthOf(s *server.Server) error {
-	if h := s.Healthz(&server.HealthzOptions{}); h.Error != "" {
+// broken returns what is wrong with the embedded server: a stream that cannot be read, or to which a write
+// failed. It takes a restart, after what caused it is gone.
+func (e *Engine) broken() error {
+	if e.server == nil {
+		return nil
+	}
+	if h := e.server.Healthz(&server.HealthzOptions{}); h.Error != "" {
 		return errors.New(h.Error)
 	}
 	return nil

@@ -121,10 +121,8 @@ func (e *Engine) Check(ctx context.Context) error {
 	if e.life.Err() != nil {
 		return errClosed
 	}
-	if e.server != nil {
-		if health := healthOf(e.server); health != nil {
-			return fmt.Errorf("check engine: %w", health)
-		}
+	if err := e.broken(); err != nil {
+		return fmt.Errorf("check engine: %w", err)
 	}
 	if status := e.conn.Status(); status != nats.CONNECTED {
 		return fmt.Errorf("check engine: NATS connection is %v", status)

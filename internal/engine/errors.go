@@ -61,6 +61,17 @@ func full(cause error) *heliograph.Error {
 	}
 }
 
+// failedWrite is for a write that the disk refused, of which NATS tells the text only.
+func failedWrite(cause error) *heliograph.Error {
+	text := strings.ToLower(cause.Error())
+	for _, said := range []string{"no space left", "not enough space", "quota exceeded"} { // Unix, Windows, both
+		if strings.Contains(text, said) {
+			return full(cause)
+		}
+	}
+	return unavailable(cause)
+}
+
 func conflict(cause error) *heliograph.Error {
 	return &heliograph.Error{
 		Kind: heliograph.Conflict, Rule: "engine.revision", Message: "the record has changed meanwhile", Err: cause,
@@ -93,7 +104,7 @@ func judge(err error) (*heliograph.Error, verdict) {
 		if strings.HasPrefix(answer.Description, "maximum ") { // the stream's own limit, with DiscardNew
 			return limited(err), rejected
 		}
-		return full(err), rejected // a failed write: full in all likelihood; NATS ends writing to this stream then
+		return failedWrite(err), rejected
 	case codeAccountResources, codeInsufficient, codeMemoryExceeded, codeStorageExceeded, codeStreamBytes:
 		return full(err), rejected
 	case codeIncompleteBatch, codeTooManyBatches:

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,7 +25,7 @@ import (
 type existing struct {
 	*server.Server
 	dir string
-	t   testing.TB
+	t   *testing.T
 }
 
 const (
@@ -34,7 +35,7 @@ const (
 	hearing = `imports: [{service: {account: SYS, subject: "$SYS.REQ.SERVER.PING.JSZ"}}]`
 )
 
-func run(t testing.TB, sync string, tells bool) *existing {
+func run(t *testing.T, sync string, tells bool) *existing {
 	t.Helper()
 	s := &existing{dir: t.TempDir(), t: t}
 	export, imp := "", ""
@@ -81,12 +82,13 @@ func (s *existing) stop() {
 	s.WaitForShutdown()
 }
 
-func (s *existing) options(t testing.TB) engine.Options {
+func (s *existing) options(t *testing.T) engine.Options {
+	t.Helper()
 	return engine.Options{NATS: strings.Replace(s.ClientURL(), "nats://", "nats://app:app@", 1), Logger: quiet(t)}
 }
 
 // client is another program in the same account.
-func (s *existing) client(t testing.TB) jetstream.JetStream {
+func (s *existing) client(t *testing.T) jetstream.JetStream {
 	t.Helper()
 	nc, err := nats.Connect(s.ClientURL(), nats.UserInfo("app", "app"))
 	if err != nil {
@@ -308,7 +310,8 @@ func TestRidesOutARestart(t *testing.T) {
 		committed <- err
 	}()
 	s.begin()
-	way.to.Store(s.Addr().String())
+	address := s.Addr().String()
+	way.to.Store(&address)
 	if err := wait(t, "append", written); err != nil {
 		t.Fatal(err)
 	}
@@ -331,7 +334,7 @@ func TestRidesOutARestart(t *testing.T) {
 // proxy is an address that stays, whatever happens to the server behind it.
 type proxy struct {
 	net.Listener
-	to atomic.Value // string
+	to atomic.Pointer[string]
 }
 
 func newProxy(t *testing.T, to string) *proxy {
@@ -341,7 +344,7 @@ func newProxy(t *testing.T, to string) *proxy {
 		t.Fatal(err)
 	}
 	p := &proxy{Listener: l}
-	p.to.Store(to)
+	p.to.Store(&to)
 	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
@@ -349,7 +352,7 @@ func newProxy(t *testing.T, to string) *proxy {
 			if err != nil {
 				return
 			}
-			far, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.to.Load().(string))
+			far, err := new(net.Dialer).DialContext(t.Context(), "tcp", *p.to.Load())
 			if err != nil {
 				_ = near.Close()
 				continue
@@ -379,7 +382,7 @@ func TestForeignMessagesInTheLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, data := range [][]byte{nil, []byte("hello"), append(raw[:len(raw):len(raw)], 'x')} {
+	for _, data := range [][]byte{nil, []byte("hello"), append(slices.Clip(raw), 'x')} {
 		if _, err := js.Publish(t.Context(), "changes.0", data); err != nil {
 			t.Fatal(err)
 		}

@@ -54,7 +54,7 @@ type acknowledged struct {
 
 func writeAndKill(t *testing.T, dir string, lines int) acknowledged {
 	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$") //nolint:gosec // this very program
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$")
 	child.Env = append(os.Environ(), childFolder+"="+dir)
 	child.Stderr = t.Output()
 	out, err := child.StdoutPipe()
@@ -105,19 +105,18 @@ func (a acknowledged) read(t *testing.T, line string) {
 }
 
 // writeUntilKilled is the child: it writes in every way and says what it was told is written.
-func writeUntilKilled(dir string) int {
+func writeUntilKilled(dir string) {
 	ctx := context.Background()
 	e, err := engine.Open(ctx, engine.Options{Dir: dir})
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)
-		return 1
+		return
 	}
 	fail := make(chan error, 3)
 	go func() { fail <- writeFrames(ctx, e) }()
 	go func() { fail <- writeRecords(ctx, e) }()
 	go func() { fail <- writeParked(ctx, e) }()
 	_, _ = fmt.Fprintln(os.Stderr, <-fail)
-	return 1
 }
 
 func writeFrames(ctx context.Context, e *engine.Engine) error {
@@ -126,7 +125,7 @@ func writeFrames(ctx context.Context, e *engine.Engine) error {
 		if err != nil {
 			return err
 		}
-		_, _ = fmt.Printf("frame %d %d .\n", seq, n)
+		_, _ = fmt.Fprintf(os.Stdout, "frame %d %d .\n", seq, n)
 	}
 }
 
@@ -137,7 +136,7 @@ func writeRecords(ctx context.Context, e *engine.Engine) error {
 		if err != nil {
 			return err
 		}
-		_, _ = fmt.Printf("record %d %s .\nrecord %d %s .\n", rev-1, first, rev, second)
+		_, _ = fmt.Fprintf(os.Stdout, "record %d %s .\nrecord %d %s .\n", rev-1, first, rev, second)
 	}
 }
 
@@ -147,6 +146,6 @@ func writeParked(ctx context.Context, e *engine.Engine) error {
 		if err != nil {
 			return err
 		}
-		_, _ = fmt.Printf("parked %d - .\n", seq)
+		_, _ = fmt.Fprintf(os.Stdout, "parked %d - .\n", seq)
 	}
 }

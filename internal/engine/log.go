@@ -14,12 +14,23 @@ type serverLog struct {
 	last   atomic.Pointer[string] // error
 }
 
+// Noticef is about the server's own start and stop.
 func (l *serverLog) Noticef(format string, v ...any) { l.line(slog.LevelDebug, format, v) }
-func (l *serverLog) Warnf(format string, v ...any)   { l.line(slog.LevelWarn, format, v) }
-func (l *serverLog) Errorf(format string, v ...any)  { l.line(slog.LevelError, format, v) }
-func (l *serverLog) Fatalf(format string, v ...any)  { l.line(slog.LevelError, format, v) }
-func (l *serverLog) Debugf(format string, v ...any)  { l.line(slog.LevelDebug, format, v) }
-func (l *serverLog) Tracef(format string, v ...any)  { l.line(slog.LevelDebug, format, v) }
+
+// Warnf keeps its level.
+func (l *serverLog) Warnf(format string, v ...any) { l.line(slog.LevelWarn, format, v) }
+
+// Errorf keeps its level.
+func (l *serverLog) Errorf(format string, v ...any) { l.line(slog.LevelError, format, v) }
+
+// Fatalf is why the server ends.
+func (l *serverLog) Fatalf(format string, v ...any) { l.line(slog.LevelError, format, v) }
+
+// Debugf keeps its level.
+func (l *serverLog) Debugf(format string, v ...any) { l.line(slog.LevelDebug, format, v) }
+
+// Tracef has no level below debug here.
+func (l *serverLog) Tracef(format string, v ...any) { l.line(slog.LevelDebug, format, v) }
 
 func (l *serverLog) line(level slog.Level, format string, v []any) {
 	ctx := context.Background() // the server's lines belong to no request

@@ -22,7 +22,8 @@ const childFolder = "HELIOGRAPH_TEST_CHILD_FOLDER"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childFolder); dir != "" {
-		os.Exit(writeUntilKilled(dir))
+		writeUntilKilled(dir)
+		return
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -35,34 +36,35 @@ const (
 )
 
 // open opens an engine on dir, and closes it with the test.
-func open(t testing.TB, o engine.Options) *engine.Engine {
-	t.Helper()
-	e, err := engine.Open(t.Context(), o)
+func open(tb testing.TB, o engine.Options) *engine.Engine {
+	tb.Helper()
+	e, err := engine.Open(tb.Context(), o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { shut(t, e) })
+	tb.Cleanup(func() { shut(tb, e) })
 	return e
 }
 
-func shut(t testing.TB, e *engine.Engine) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 20*time.Second)
+func shut(tb testing.TB, e *engine.Engine) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), 20*time.Second)
 	defer cancel()
 	if err := e.Close(ctx); err != nil {
-		t.Error(err)
+		tb.Error(err)
 	}
 }
 
 // fresh is a folder of the test's own.
-func fresh(t testing.TB) engine.Options {
-	t.Helper()
-	return engine.Options{Dir: t.TempDir(), Logger: quiet(t)}
+func fresh(tb testing.TB) engine.Options {
+	tb.Helper()
+	return engine.Options{Dir: tb.TempDir(), Logger: quiet(tb)}
 }
 
 // quiet logs errors to the test only: what goes wrong on purpose is a warning.
-func quiet(t testing.TB) *slog.Logger {
-	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
+func quiet(tb testing.TB) *slog.Logger {
+	tb.Helper()
+	return slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 }
 
 // changes returns n changes with distinct ids that begin at from, and size bytes of data.
@@ -79,52 +81,52 @@ func changes(from, n, size int) []heliograph.Change {
 	return out
 }
 
-func appendOne(t testing.TB, e *engine.Engine, n int) uint64 {
-	t.Helper()
-	seq, err := e.Append(t.Context(), 0, changes(n, 1, 20))
+func appendOne(tb testing.TB, e *engine.Engine, n int) uint64 {
+	tb.Helper()
+	seq, err := e.Append(tb.Context(), 0, changes(n, 1, 20))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return seq
 }
 
-func wantKind(t testing.TB, err error, kind heliograph.Kind) {
-	t.Helper()
+func wantKind(tb testing.TB, err error, kind heliograph.Kind) {
+	tb.Helper()
 	if err == nil || heliograph.KindOf(err) != kind {
-		t.Errorf("err = %v of kind %v, want %v", err, heliograph.KindOf(err), kind)
+		tb.Errorf("err = %v of kind %v, want %v", err, heliograph.KindOf(err), kind)
 	}
 }
 
 // wait ends a test that hangs. It is never reached when the code is right.
-func wait[T any](t testing.TB, what string, c <-chan T) T {
-	t.Helper()
+func wait[T any](tb testing.TB, what string, c <-chan T) T {
+	tb.Helper()
 	select {
 	case v := <-c:
 		return v
 	case <-time.After(20 * time.Second):
 		buf := make([]byte, 1<<20)
-		t.Fatalf("no %s\n%s", what, buf[:runtime.Stack(buf, true)])
+		tb.Fatalf("no %s\n%s", what, buf[:runtime.Stack(buf, true)])
 		panic("not reached")
 	}
 }
 
-func openReader(t testing.TB, e *engine.Engine, partition int, from uint64) *engine.FrameReader {
-	t.Helper()
-	r, err := e.Read(t.Context(), partition, from)
+func openReader(tb testing.TB, e *engine.Engine, partition int, from uint64) *engine.FrameReader {
+	tb.Helper()
+	r, err := e.Read(tb.Context(), partition, from)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(r.Close)
+	tb.Cleanup(r.Close)
 	return r
 }
 
-func next(t testing.TB, r *engine.FrameReader) heliograph.Frame {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+func next(tb testing.TB, r *engine.FrameReader) heliograph.Frame {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 20*time.Second)
 	defer cancel()
 	f, err := r.Next(ctx)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return f
 }

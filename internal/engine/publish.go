@@ -35,7 +35,7 @@ func (e *Engine) publish(ctx context.Context, msg *nats.Msg) (ack, error) {
 func (e *Engine) persist(ctx context.Context, write func(context.Context) (*jetstream.PubAck, error)) (ack, error) {
 	patience, cancel := context.WithTimeout(ctx, publishPatience)
 	defer cancel()
-	defer context.AfterFunc(e.life, cancel)()
+	defer context.AfterFunc(e.life, cancel)() //nolint:contextcheck // two contexts end it
 	for tries, wait := 1, pauseFirst; ; tries, wait = tries+1, min(2*wait, pauseMost) {
 		attempt, end := context.WithTimeout(patience, publishAttempt)
 		done, err := write(attempt)
@@ -49,6 +49,9 @@ func (e *Engine) persist(ctx context.Context, write func(context.Context) (*jets
 		told, verdict := judge(err)
 		if verdict == rejected {
 			return ack{tries: tries}, told
+		}
+		if err := e.broken(); err != nil { // NATS does not answer when a write failed, and never writes again
+			return ack{tries: tries}, failedWrite(err)
 		}
 		if e.pause(patience, wait) != nil {
 			return ack{tries: tries}, told

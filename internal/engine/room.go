@@ -10,8 +10,9 @@ import (
 
 const roomInterval = time.Second
 
-// Room returns nil when more changes may be taken, else an error of kind Full (the disk is below its watermark)
-// or Limited (the log is at its limit). It is at most a second old and costs nothing.
+// Room returns nil when more changes may be taken, else an error of kind Full (the disk is below its watermark),
+// Limited (the log is at its limit) or Unavailable (writing has failed for good). It is at most a second old and
+// costs nothing.
 func (e *Engine) Room() error {
 	if refusal := e.refusal.Load(); refusal != nil {
 		return refusal
@@ -51,6 +52,9 @@ func (e *Engine) watchRoom(ctx context.Context) error {
 
 // look returns what refuses changes now, or nil.
 func (e *Engine) look(ctx context.Context) (*heliograph.Error, error) {
+	if err := e.broken(); err != nil {
+		return failedWrite(err), nil
+	}
 	if e.folder != nil {
 		free, err := freeBytes(e.o.Dir)
 		if err != nil {

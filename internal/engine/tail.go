@@ -21,8 +21,7 @@ type tail struct {
 	config jetstream.ConsumerConfig
 	limits jetstream.PullMessagesOpt
 
-	// mostAway, when not zero, is how long a reader may be cut off and still go on.
-	mostAway time.Duration
+	mostAway time.Duration // how long the reader may be cut off and still go on
 
 	last      uint64 // sequence that was read last
 	end       uint64 // of the stream, when the consumer was made
@@ -39,6 +38,7 @@ const (
 	tailExpiry    = 30 * time.Second
 	tailForgotten = 5 * time.Minute // after which the server drops a consumer whose reader has vanished
 	deleteTimeout = 2 * time.Second
+	forever       = 10 * 365 * 24 * time.Hour
 )
 
 // newTail returns a tail whose first message is the one at from, or the first behind it that config's filter
@@ -50,7 +50,7 @@ func (e *Engine) newTail(stream jetstream.Stream, config jetstream.ConsumerConfi
 	config.InactiveThreshold = tailForgotten
 	return &tail{
 		e: e, stream: stream, config: config, last: max(from, 1) - 1,
-		limits: jetstream.PullMaxMessagesWithBytesLimit(most, mostBytes),
+		mostAway: forever, limits: jetstream.PullMaxMessagesWithBytesLimit(most, mostBytes),
 	}
 }
 
@@ -93,34 +93,31 @@ func (t *tail) open(ctx context.Context) (jetstream.MessagesContext, uint64, err
 // next returns the next message. It waits for it until ctx is done; when wait is not zero, also no longer
 // than that, and then answers errNothing.
 func (t *tail) next(ctx context.Context, wait time.Duration) (jetstream.Msg, *jetstream.MsgMetadata, error) {
-	var away context.Context // ends when the reader was cut off for too long
+	msg, meta, err := t.read(ctx, wait)
+	if err == nil {
+		return msg, meta, nil
+	}
+	away, cancel := context.WithTimeout(ctx, t.mostAway)
+	defer cancel()
 	for pause := pauseFirst; ; pause = min(2*pause, pauseMost) {
-		msg, meta, err := t.read(ctx, wait)
 		switch {
-		case err == nil && meta.Sequence.Stream <= t.last: // read before the consumer was made anew
-			continue
-		case err == nil:
-			t.last = meta.Sequence.Stream
-			return msg, meta, nil
 		case ctx.Err() != nil, errors.Is(err, errNothing):
 			return nil, nil, err
 		case t.e.life.Err() != nil:
 			return nil, nil, errClosed
 		case t.isClosed():
 			return nil, nil, ErrReaderClosed
-		}
-		if away == nil && t.mostAway > 0 {
-			var cancel context.CancelFunc
-			away, cancel = context.WithTimeout(ctx, t.mostAway)
-			defer cancel() //nolint:revive // once: away is not nil the next time
-		}
-		if away != nil && away.Err() != nil {
+		case away.Err() != nil:
 			return nil, nil, ErrLostTrack
 		}
-		t.e.logger.WarnContext(ctx, "reading a stream from a new consumer", "stream", t.stream.CachedInfo().Config.Name, "after", t.last, "error", err)
-		t.drop()
+		t.e.logger.WarnContext(ctx, "reading a stream from a new consumer",
+			"stream", t.stream.CachedInfo().Config.Name, "after", t.last, "error", err)
+		t.drop() //nolint:contextcheck // cleans up whether or not ctx is over
 		if err := t.e.pause(ctx, pause); err != nil {
 			return nil, nil, err
+		}
+		if msg, meta, err = t.read(ctx, wait); err == nil {
+			return msg, meta, nil
 		}
 	}
 }
@@ -159,21 +156,26 @@ func (t *tail) read(ctx context.Context, wait time.Duration) (jetstream.Msg, *je
 	if wait > 0 {
 		limit = jetstream.NextMaxWait(wait)
 	}
-	msg, err := messages.Next(limit)
-	if err != nil {
-		if wait > 0 && errors.Is(err, nats.ErrTimeout) {
-			return nil, nil, errNothing
+	for {
+		msg, err := messages.Next(limit)
+		if err != nil {
+			if wait > 0 && errors.Is(err, nats.ErrTimeout) {
+				return nil, nil, errNothing
+			}
+			return nil, nil, err
 		}
-		return nil, nil, err
+		meta, err := msg.Metadata()
+		if err != nil {
+			return nil, nil, fmt.Errorf("message without its place: %w", err)
+		}
+		if t.delivered++; meta.Sequence.Consumer != t.delivered {
+			return nil, nil, errSkipped
+		}
+		if meta.Sequence.Stream > t.last { // else it was read before the consumer was made anew
+			t.last = meta.Sequence.Stream
+			return msg, meta, nil
+		}
 	}
-	meta, err := msg.Metadata()
-	if err != nil {
-		return nil, nil, fmt.Errorf("message without its place: %w", err)
-	}
-	if t.delivered++; meta.Sequence.Consumer != t.delivered {
-		return nil, nil, errSkipped
-	}
-	return msg, meta, nil
 }
 
 // drop forgets the consumer at hand, so that the next read makes a new one.
@@ -186,8 +188,9 @@ func (t *tail) drop() {
 		return
 	}
 	messages.Stop()
-	// The server would forget it by itself, later. Neither the reader's context nor its error matter here.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.e.life), deleteTimeout)
+	// The server forgets it by itself, if later: what goes wrong here does not matter. The reader's context may
+	// have ended long ago.
+	ctx, cancel := context.WithTimeout(t.e.life, deleteTimeout)
 	defer cancel()
 	_ = t.stream.DeleteConsumer(ctx, consumer)
 }

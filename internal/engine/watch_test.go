@@ -43,14 +43,14 @@ func (v *view) all() map[string]heliograph.Record {
 	return maps.Clone(v.records)
 }
 
-func watch(t testing.TB, e *engine.Engine) (*view, *engine.Watch) {
-	t.Helper()
+func watch(tb testing.TB, e *engine.Engine) (*view, *engine.Watch) {
+	tb.Helper()
 	v := &view{records: map[string]heliograph.Record{}, last: map[heliograph.TenantID]uint64{}}
-	w, err := e.Watch(t.Context(), v.apply)
+	w, err := e.Watch(tb.Context(), v.apply)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(w.Close)
+	tb.Cleanup(w.Close)
 	return v, w
 }
 

@@ -52,7 +52,7 @@ type decoder struct {
 }
 
 func newDecoder(b []byte) (*decoder, bool) {
-	body := uint64(len(b) - Overhead)
+	body := uint64(len(b) - Overhead) //nolint:gosec // Decode looked
 	records := uint64(binary.BigEndian.Uint32(b[32:])) * recordSize
 	text := uint64(binary.BigEndian.Uint32(b[36:]))
 	data := uint64(binary.BigEndian.Uint32(b[40:]))

@@ -120,7 +120,7 @@ func Append(dst []byte, h Header, changes []heliograph.Change) ([]byte, error) {
 	binary.BigEndian.PutUint16(b[6:], uint16(h.Partition)) //nolint:gosec // at most 65535 by the header's contract
 	binary.BigEndian.PutUint64(b[8:], h.Producer)
 	binary.BigEndian.PutUint64(b[16:], h.Batch)
-	binary.BigEndian.PutUint64(b[24:], uint64(h.Written.UnixNano())) //nolint:gosec // two's complement, turned back by Decode
+	binary.BigEndian.PutUint64(b[24:], uint64(h.Written.UnixNano()))
 	binary.BigEndian.PutUint32(b[32:], count(len(changes)))
 	binary.BigEndian.PutUint32(b[36:], count(textSize))
 	binary.BigEndian.PutUint32(b[40:], count(len(dst)-data))

@@ -48,11 +48,11 @@ func example() (frame.Header, []heliograph.Change) {
 	}
 }
 
-func encode(t testing.TB, h frame.Header, changes []heliograph.Change) []byte {
-	t.Helper()
+func encode(tb testing.TB, h frame.Header, changes []heliograph.Change) []byte {
+	tb.Helper()
 	b, err := frame.Append(nil, h, changes)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b
 }
