@@ -93,7 +93,7 @@ func (n *Notification) Decode(v any) error {
 }
 
 // String says what it is about.
-func (n *Notification) String() string {
+func (n Notification) String() string {
 	if n.IsLifecycle() {
 		return fmt.Sprintf("%s of subscription %s", n.Lifecycle, n.SubscriptionID)
 	}
@@ -101,10 +101,10 @@ func (n *Notification) String() string {
 }
 
 // GoString is String, for %#v.
-func (n *Notification) GoString() string { return n.String() }
+func (n Notification) GoString() string { return n.String() }
 
 // LogValue shows what it is about.
-func (n *Notification) LogValue() slog.Value {
+func (n Notification) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("id", n.ID), slog.String("subscription_id", n.SubscriptionID)}
 	if n.IsLifecycle() {
 		return slog.GroupValue(append(attrs, slog.String("lifecycle_event", string(n.Lifecycle)))...)
@@ -193,14 +193,9 @@ type wireTime time.Time
 
 // UnmarshalJSON reads the date.
 func (t *wireTime) UnmarshalJSON(text []byte) error {
-	var word string
-	if json.Unmarshal(text, &word) != nil {
-		return nil
-	}
 	for _, form := range []string{time.RFC3339, "2006-01-02T15:04:05"} { // fractions are read without being asked for
-		if parsed, err := time.Parse(form, word); err == nil {
+		if parsed, err := time.Parse(form, word(text)); err == nil {
 			*t = wireTime(parsed)
-			return nil
 		}
 	}
 	return nil
@@ -217,12 +212,11 @@ func (r *wireResourceData) UnmarshalJSON(text []byte) error {
 		ODataID   json.RawMessage `json:"@odata.id"`
 		ODataETag json.RawMessage `json:"@odata.etag"`
 	}
-	if json.Unmarshal(text, &fields) != nil || bytes.Equal(text, []byte("null")) {
-		return nil
-	}
-	*r = wireResourceData{
-		ID: word(fields.ID), ODataType: word(fields.ODataType), ODataID: word(fields.ODataID), ODataETag: word(fields.ODataETag),
-		JSON: bytes.Clone(text),
+	if json.Unmarshal(text, &fields) == nil && !bytes.Equal(text, []byte("null")) {
+		*r = wireResourceData{
+			ID: word(fields.ID), ODataType: word(fields.ODataType), ODataID: word(fields.ODataID), ODataETag: word(fields.ODataETag),
+			JSON: bytes.Clone(text),
+		}
 	}
 	return nil
 }

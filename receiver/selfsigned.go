@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"time"
+	"unicode/utf8"
 )
 
 // What a subscriber's certificate may be.
@@ -60,7 +61,7 @@ func SelfSigned(o SelfSignedOptions) (*Subscriber, error) {
 	switch {
 	case bits < minCertificateBits || bits > maxCertificateBits || bits%8 != 0:
 		return nil, fmt.Errorf("make certificate: a key of %d bits; %d to %d are supported", bits, minCertificateBits, maxCertificateBits)
-	case len(o.ID) > maxCertificateID:
+	case utf8.RuneCountInString(o.ID) > maxCertificateID:
 		return nil, fmt.Errorf("make certificate: the id has more than %d characters", maxCertificateID)
 	case o.Validity < 0:
 		return nil, fmt.Errorf("make certificate: a validity of %s", o.Validity)
@@ -106,18 +107,17 @@ func newSubscriber(id string, der []byte, key *rsa.PrivateKey) (*Subscriber, err
 	}, nil
 }
 
-// Fields returns the JSON object to paste into the body of a create or update request.
-func (s *Subscriber) Fields() []byte {
-	text, _ := json.MarshalIndent(struct { //nolint:errchkjson // strings and a bool always can
-		Include     bool   `json:"includeResourceData"`
+// Fields returns the two properties as a JSON object, to paste into the body of a create or update request.
+func (s Subscriber) Fields() []byte {
+	text, _ := json.MarshalIndent(struct { //nolint:errchkjson // strings always can
 		Certificate string `json:"encryptionCertificate"`
 		ID          string `json:"encryptionCertificateId"`
-	}{true, s.EncryptionCertificate, s.EncryptionCertificateID}, "", "  ")
+	}{s.EncryptionCertificate, s.EncryptionCertificateID}, "", "  ")
 	return text
 }
 
 // String tells the certificate's id, and nothing of the key.
-func (s *Subscriber) String() string { return "subscriber certificate " + s.EncryptionCertificateID }
+func (s Subscriber) String() string { return "subscriber certificate " + s.EncryptionCertificateID }
 
 // GoString is String, for %#v.
-func (s *Subscriber) GoString() string { return s.String() }
+func (s Subscriber) GoString() string { return s.String() }
