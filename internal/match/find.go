@@ -58,7 +58,7 @@ func (x *Index) Match(change *heliograph.Change, id heliograph.SubscriptionID, n
 		return Hit{}, false
 	}
 	look := func(w *catalog.Watcher) {
-		if !visible && w.Row == t.Row && t.sees(w.AppendPath(nil)) {
+		if !visible && w.Row == t.Row && t.in(x.key(w.AppendPath(appendText(nil, t.Tenant, t.Row)))) {
 			visible = true
 			hit = judge(t, change.Type, w.Instance(), now.UnixNano())
 		}

@@ -1,8 +1,6 @@
 package match
 
 import (
-	"bytes"
-	"hash/maphash"
 	"slices"
 
 	"heliograph.dev"
@@ -26,7 +24,7 @@ type finder struct {
 	at      int                // its index in the block
 	first   int                // its first probe
 	probes  []probe
-	keys    []byte // of the probes, one behind the other
+	text    []byte // of a key
 	found   []*Target
 	many    []*Target // visited already for one change, of those in several buckets
 	hit     Hit
@@ -35,12 +33,11 @@ type finder struct {
 
 // probe is one bucket that a change leads to.
 type probe struct {
-	hash           uint64
-	row            *catalog.Row
-	instance       catalog.Instance
-	change         int
-	from, path, to int // its key in keys, and where the path begins
-	end            int // its targets in found: from the end of the probe before it
+	key      key
+	row      *catalog.Row
+	instance catalog.Instance
+	change   int
+	end      int // its targets in found: from the end of the probe before it
 }
 
 func newFinder(x *Index) *finder {
@@ -73,15 +70,10 @@ func (f *finder) probe(change *heliograph.Change, at int) {
 
 // look notes one of them, unless another path of the change has led to it.
 func (f *finder) look(w *catalog.Watcher) {
-	p := probe{row: w.Row, change: f.at, from: len(f.keys)}
-	f.keys = key(f.keys, f.change.Tenant, w.Row)
-	p.path = len(f.keys)
-	f.keys = w.AppendPath(f.keys)
-	p.to = len(f.keys)
-	p.hash = maphash.Bytes(f.x.seed, f.keys[p.from:])
+	f.text = w.AppendPath(appendText(f.text[:0], f.change.Tenant, w.Row))
+	p := probe{row: w.Row, change: f.at, key: f.x.key(f.text)}
 	for i := f.first; i < len(f.probes); i++ {
-		if q := &f.probes[i]; q.hash == p.hash && bytes.Equal(f.keys[q.from:q.to], f.keys[p.from:]) {
-			f.keys = f.keys[:p.from]
+		if f.probes[i].key == p.key {
 			return
 		}
 	}
@@ -96,15 +88,15 @@ func (f *finder) collect() {
 	defer x.mu.RUnlock()
 	var touched uint64
 	for i := range f.probes {
-		touched += x.buckets.touch(f.probes[i].hash)
+		touched += x.buckets.touch(f.probes[i].key.hash)
 	}
 	f.touched = touched
 	for i := range f.probes {
 		p := &f.probes[i]
-		switch s := x.buckets.find(p.hash); {
+		switch s := x.buckets.find(p.key.hash); {
 		case s == nil:
 		case s.target == x.several:
-			f.found = append(f.found, x.groups[p.hash].targets...)
+			f.found = append(f.found, x.groups[p.key.hash].targets...)
 		default:
 			f.found = append(f.found, s.target)
 		}
@@ -112,16 +104,11 @@ func (f *finder) collect() {
 	}
 }
 
-// touch reads from every target what visit will: first the targets, then their paths.
+// touch reads from every target what visit will.
 func (f *finder) touch() {
 	var touched int64
 	for _, t := range f.found {
 		touched += t.Expires
-	}
-	for _, t := range f.found {
-		if t.Path != "" {
-			touched += int64(t.Path[len(t.Path)-1])
-		}
 	}
 	f.touched += uint64(touched)
 }
@@ -136,7 +123,7 @@ func (f *finder) visit(changes []heliograph.Change, base int, visit func(int, *H
 			f.many = f.many[:0]
 		}
 		for _, t := range f.found[start:p.end] {
-			if t.Tenant != changes[change].Tenant || t.Row != p.row || !t.sees(f.keys[p.path:p.to]) || !f.anew(t) {
+			if t.Tenant != changes[change].Tenant || t.Row != p.row || !t.in(p.key) || !f.anew(t) {
 				continue
 			}
 			f.hit = judge(t, changes[change].Type, p.instance, f.now)
@@ -150,7 +137,7 @@ func (f *finder) visit(changes []heliograph.Change, base int, visit func(int, *H
 
 // anew reports whether a target was not visited for the change before.
 func (f *finder) anew(t *Target) bool {
-	if t.watch == nil { // it is in one bucket
+	if t.many == nil { // it is in one bucket
 		return true
 	}
 	if slices.Contains(f.many, t) {
@@ -169,7 +156,7 @@ func (f *finder) forget() {
 	clear(f.found)
 	clear(f.many)
 	f.change, f.hit = nil, Hit{}
-	f.probes, f.keys, f.found, f.many = f.probes[:0], f.keys[:0], f.found[:0], f.many[:0]
+	f.probes, f.found, f.many = f.probes[:0], f.found[:0], f.many[:0]
 	if cap(f.found) > kept {
 		f.found = nil
 	}

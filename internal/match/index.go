@@ -13,14 +13,14 @@ import (
 // Index holds targets by tenant, row and path, and by id.
 type Index struct {
 	catalog *catalog.Catalog
-	seed    maphash.Seed
+	seeds   [2]maphash.Seed
 	shared  *shared
 	ids     [idShards]idShard
 	finders sync.Pool
 	count   atomic.Int64
 
-	// mu guards the buckets, by the hash of tenant, row and path. Most have one target; where there are more,
-	// the slot has several, and the targets are in groups.
+	// mu guards the buckets, by the first half of their keys. Most have one target; where there are more, the
+	// table has several in their place, and they are in groups.
 	mu      sync.RWMutex
 	buckets table
 	groups  map[uint64]*group
@@ -38,7 +38,8 @@ type idShard struct {
 
 // New returns an empty index over the rows of c.
 func New(c *catalog.Catalog) *Index {
-	x := &Index{catalog: c, seed: maphash.MakeSeed(), shared: newShared(), groups: map[uint64]*group{}, several: &Target{}}
+	x := &Index{catalog: c, shared: newShared(), groups: map[uint64]*group{}, several: &Target{}}
+	x.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 	for i := range x.ids {
 		x.ids[i].targets = map[heliograph.SubscriptionID]*Target{}
 	}
@@ -49,10 +50,7 @@ func New(c *catalog.Catalog) *Index {
 // Put adds a target, or puts it in the place of the one of the same id. It is visible under each of the watch
 // paths (catalog.Resolved.Watch, catalog.Row.WatchPaths). The Index owns t from now on.
 func (x *Index) Put(t *Target, watch []string) {
-	if len(watch) != 1 || watch[0] != t.Path {
-		list := slices.Clone(watch)
-		t.watch = &list
-	}
+	x.address(t, watch)
 	x.shared.hold(t)
 	shard := x.shard(t.ID)
 	shard.mu.Lock()
@@ -64,7 +62,7 @@ func (x *Index) Put(t *Target, watch []string) {
 		x.count.Add(1)
 		x.insert(t)
 		return
-	case old.sameKeys(t):
+	case slices.Equal(old.keys(), t.keys()):
 		x.replace(old, t)
 	default:
 		x.insert(t)
@@ -102,66 +100,85 @@ func (x *Index) Len() int { return int(x.count.Load()) }
 
 func (x *Index) shard(id heliograph.SubscriptionID) *idShard { return &x.ids[id[0]%idShards] }
 
-// key appends what comes before the path in what a bucket is found by.
-func key(b []byte, tenant heliograph.TenantID, row *catalog.Row) []byte {
+// key stands for a tenant, a row and a path: two hashes of them under two seeds. A bucket is found by the first;
+// what is in it is compared by both, and by tenant and row themselves. So a path is never compared, which would
+// be one more wait for memory: among 2⁶⁴ paths of one tenant and row, two are expected to have the same key.
+type key struct{ hash, check uint64 }
+
+// appendText appends what keys are made of.
+func appendText(b []byte, tenant heliograph.TenantID, row *catalog.Row) []byte {
 	b = append(b, tenant...)
 	b = append(b, 0)
 	b = append(b, row.ID...)
 	return append(b, 0)
 }
 
-// each calls do for the hash of each bucket of t, under the lock.
-func (x *Index) each(t *Target, do func(hash uint64)) {
+func (x *Index) key(text []byte) key {
+	return key{maphash.Bytes(x.seeds[0], text), maphash.Bytes(x.seeds[1], text)}
+}
+
+// address writes into t which buckets it is in.
+func (x *Index) address(t *Target, watch []string) {
 	var room [256]byte
-	prefix := key(room[:0], t.Tenant, t.Row)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for _, path := range t.paths() {
-		do(maphash.Bytes(x.seed, append(prefix, path...)))
+	prefix := appendText(room[:0], t.Tenant, t.Row)
+	if len(watch) == 1 {
+		t.key = x.key(append(prefix, watch[0]...))
+		return
 	}
+	keys := make([]key, len(watch))
+	for i, path := range watch {
+		keys[i] = x.key(append(prefix, path...))
+	}
+	t.many = &keys
 }
 
 func (x *Index) insert(t *Target) {
-	x.each(t, func(hash uint64) {
-		s := x.buckets.find(hash)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, k := range t.keys() {
+		s := x.buckets.find(k.hash)
 		switch {
 		case s == nil:
-			x.buckets.add(hash, t)
+			x.buckets.add(k.hash, t)
 		case s.target == x.several:
-			x.groups[hash].add(t)
+			x.groups[k.hash].add(t)
 		default:
 			g := &group{}
 			g.add(s.target)
 			g.add(t)
-			x.groups[hash], s.target = g, x.several
+			x.groups[k.hash], s.target = g, x.several
 		}
-	})
+	}
 }
 
 func (x *Index) erase(t *Target) {
-	x.each(t, func(hash uint64) {
-		s := x.buckets.find(hash)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, k := range t.keys() {
+		s := x.buckets.find(k.hash)
 		if s.target != x.several {
-			x.buckets.remove(hash)
-			return
+			x.buckets.remove(k.hash)
+			continue
 		}
-		g := x.groups[hash]
+		g := x.groups[k.hash]
 		if g.remove(t); len(g.targets) == 1 {
 			s.target = g.targets[0]
-			delete(x.groups, hash)
+			delete(x.groups, k.hash)
 		}
-	})
+	}
 }
 
 // replace puts t where old is, bucket by bucket.
 func (x *Index) replace(old, t *Target) {
-	x.each(t, func(hash uint64) {
-		s := x.buckets.find(hash)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, k := range t.keys() {
+		s := x.buckets.find(k.hash)
 		if s.target != x.several {
 			s.target = t
-			return
+			continue
 		}
-		g := x.groups[hash]
+		g := x.groups[k.hash]
 		g.put(g.find(old), t)
-	})
+	}
 }

@@ -254,7 +254,7 @@ func TestTargetKeepsWhatDeliveryNeeds(t *testing.T) {
 	x := match.New(c)
 	x.Put(match.TargetOf(s, c.Row("message")), []string{s.Path})
 	got := x.Get(s.ID)
-	if got.Tenant != s.Tenant || got.App != s.App || got.Path != s.Path || got.Resource != s.Resource || got.Types != s.ChangeType ||
+	if got.Tenant != s.Tenant || got.App != s.App || got.Resource != s.Resource || got.Types != s.ChangeType ||
 		got.URL != "https://example.com/n" || got.ClientState.Reveal() != "s" || got.Expires != start.UnixNano() ||
 		got.LatestTLS != match.TLS13 || got.LatestTLS.String() != "v1_3" || got.Row != c.Row("message") ||
 		*got.Rich != (match.Rich{Certificate: "cert", CertificateID: "1", URLAppID: "other"}) ||

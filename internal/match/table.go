@@ -110,15 +110,12 @@ func (t *table) remove(hash uint64) {
 type group struct{ targets []*Target }
 
 func (g *group) add(t *Target) {
-	if len(g.targets) > 0 && t.Path == g.targets[0].Path {
-		t.Path = g.targets[0].Path // one copy for all, and comparing them is comparing addresses
-	}
 	g.targets = append(g.targets, t)
 	g.put(len(g.targets)-1, t)
 }
 
 func (g *group) put(i int, t *Target) {
-	if t.watch == nil {
+	if t.many == nil {
 		t.place = uint32(i) //nolint:gosec // four billion targets do not fit into memory
 	}
 	g.targets[i] = t
@@ -126,7 +123,7 @@ func (g *group) put(i int, t *Target) {
 
 // find returns where t is, without looking where t itself knows.
 func (g *group) find(t *Target) int {
-	if t.watch == nil {
+	if t.many == nil {
 		return int(t.place)
 	}
 	return slices.Index(g.targets, t)

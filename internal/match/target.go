@@ -2,7 +2,6 @@ package match
 
 import (
 	"slices"
-	"strings"
 
 	"heliograph.dev"
 	"heliograph.dev/internal/catalog"
@@ -14,10 +13,10 @@ type Target struct {
 	// What a look-up reads comes first, and there are 128 bytes in all, so that it reads one cache line.
 	*Owner
 	Row       *catalog.Row
-	Path      string    // canonical
-	Expires   int64     // Unix nanoseconds
-	watch     *[]string // nil: just Path
-	place     uint32    // in its group, guarded by the index's lock; of use only where watch is nil
+	Expires   int64  // Unix nanoseconds
+	key       key    // of its bucket
+	many      *[]key // its buckets, when there are several; key is zero then
+	place     uint32 // in its group, guarded by the index's lock; of use only where many is nil
 	Types     heliograph.ChangeType
 	LatestTLS TLS
 	Flags     Flags
@@ -71,12 +70,9 @@ type Rich struct {
 // TargetOf returns the target of a subscription of that row. Its texts share the subscription's memory.
 func TargetOf(s *heliograph.Subscription, row *catalog.Row) *Target {
 	t := &Target{
-		ID: s.ID, Owner: &Owner{Tenant: s.Tenant, App: s.App}, Path: s.Path, Resource: s.Resource,
+		ID: s.ID, Owner: &Owner{Tenant: s.Tenant, App: s.App}, Resource: s.Resource,
 		URL: heliograph.Endpoint(s.NotificationURL), ClientState: s.ClientState, Row: row,
 		Expires: s.Expires.UnixNano(), Types: s.ChangeType,
-	}
-	if i := strings.Index(s.Resource, s.Path); i >= 0 { // most clients write it canonically but for a slash
-		t.Path = s.Resource[i : i+len(s.Path)]
 	}
 	if s.LatestSupportedTLSVersion == TLS13.String() {
 		t.LatestTLS = TLS13
@@ -102,23 +98,18 @@ func TargetOf(s *heliograph.Subscription, row *catalog.Row) *Target {
 	return t
 }
 
-// paths returns what the target is indexed under.
-func (t *Target) paths() []string {
-	if t.watch != nil {
-		return *t.watch
+// keys returns the target's buckets.
+func (t *Target) keys() []key {
+	if t.many != nil {
+		return *t.many
 	}
-	return []string{t.Path}
+	return []key{t.key}
 }
 
-// sees reports whether the target is indexed under the path.
-func (t *Target) sees(path []byte) bool {
-	if t.watch == nil {
-		return t.Path == string(path)
+// in reports whether k is one of the target's buckets.
+func (t *Target) in(k key) bool {
+	if t.many != nil {
+		return slices.Contains(*t.many, k)
 	}
-	return slices.Contains(*t.watch, string(path))
-}
-
-// sameKeys reports whether both are indexed under the same.
-func (t *Target) sameKeys(other *Target) bool {
-	return t.Tenant == other.Tenant && t.Row == other.Row && slices.Equal(t.paths(), other.paths())
+	return t.key == k
 }
