@@ -59,7 +59,8 @@
 //	                     renewed, reauthorized ─► expired or removed
 //
 // [heliograph.dev/internal/identity] turns a token into a [Caller]; [heliograph.dev/internal/identity/devissuer] gives
-// tokens out in development. [heliograph.dev/internal/subscribe] judges, proves the endpoint, keeps the subscription (in
+// tokens out in development, and [heliograph.dev/internal/throttle] says when an application calls too often.
+// [heliograph.dev/internal/subscribe] judges, proves the endpoint, keeps the subscription (in
 // the form of [heliograph.dev/internal/subscribe/record]) and ends it. What can be subscribed to, and everything else
 // that Microsoft changes from time to time, is data in [heliograph.dev/internal/catalog], whose paths
 // [heliograph.dev/internal/odata] parses.

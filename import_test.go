@@ -57,6 +57,7 @@ func house() map[string]room {
 		"seal/xaes":           {pure, ""},
 		"source/drive/settle": {pure, ""},
 		"subscribe/record":    {pure, "heliograph"},
+		"throttle":            {pure, "heliograph"},
 
 		"deliver":   {step, "heliograph catalog clock match retry"},
 		"ingest":    {step, "heliograph"},

@@ -21,6 +21,7 @@ type Profile struct {
 	RetryWindow      time.Duration // after which a notification is given up
 	Backoff          Backoff
 	Endpoint         EndpointRules
+	Calls            Calls
 	ClientStateMax   int // characters
 	CertificateIDMax int // characters
 	// EntityContext and ListContext are @odata.context with {root} and {version} to fill in.
@@ -53,6 +54,18 @@ type EndpointRules struct {
 	DropShare  float64
 	DropOver   time.Duration
 	DropFor    time.Duration
+}
+
+// Calls say how many calls of the API an application may make within a window (contract 15.1 to 15.4).
+type Calls struct {
+	Window time.Duration
+	Limits map[string]CallLimit // by family: write, reauthorize, get, list
+}
+
+// CallLimit is the limit of one family of calls.
+type CallLimit struct {
+	App    int // over all tenants
+	Tenant int // in one tenant
 }
 
 // refusal is what a rule tells.

@@ -54,6 +54,13 @@ type storedProfile struct {
 		ClientState   int `yaml:"client_state"`
 		CertificateID int `yaml:"certificate_id"`
 	} `yaml:"limits"`
+	Calls struct {
+		Window time.Duration `yaml:"window"`
+		Limits map[string]struct {
+			App    int `yaml:"app"`
+			Tenant int `yaml:"tenant"`
+		} `yaml:"limits"`
+	} `yaml:"calls"`
 	Context struct {
 		Entity string `yaml:"entity"`
 		List   string `yaml:"list"`
@@ -115,6 +122,7 @@ func (s *storedProfile) profile(file string) (*Profile, error) {
 			SlowShare: s.Endpoint.Slow.Share, SlowOver: s.Endpoint.Slow.Over, SlowDelay: s.Endpoint.Slow.Delay, ProbeEvery: s.Endpoint.Slow.ProbeEvery,
 			DropShare: s.Endpoint.Drop.Share, DropOver: s.Endpoint.Drop.Over, DropFor: s.Endpoint.Drop.Lasts,
 		},
+		Calls:          Calls{Window: s.Calls.Window, Limits: make(map[string]CallLimit)},
 		ClientStateMax: s.Limits.ClientState, CertificateIDMax: s.Limits.CertificateID,
 		EntityContext: s.Context.Entity, ListContext: s.Context.List,
 		refusals: make(map[string]refusal, len(s.Refusals)),
@@ -126,10 +134,18 @@ func (s *storedProfile) profile(file string) (*Profile, error) {
 		"expiration: floor": p.ExpirationFloor, "handshake: timeout": p.HandshakeTimeout,
 		"delivery: first_timeout": p.FirstTimeout, "delivery: retry_timeout": p.RetryTimeout,
 		"delivery: retry_window": p.RetryWindow, "delivery: backoff": p.Backoff.First, "endpoint: window": p.Endpoint.Window,
+		"calls: window": p.Calls.Window,
 	} {
 		if d <= 0 {
 			bad.add(file, "", field, "missing")
 		}
+	}
+	for _, family := range []string{"write", "reauthorize", "get", "list"} {
+		limit := CallLimit(s.Calls.Limits[family])
+		if limit.App <= 0 || limit.Tenant <= 0 {
+			bad.add(file, "", "calls: limits: "+family, "missing")
+		}
+		p.Calls.Limits[family] = limit
 	}
 	for _, rule := range slices.Sorted(maps.Keys(s.Refusals)) {
 		r, err := newRefusal(s.Refusals[rule])
