@@ -47,6 +47,7 @@ func house() map[string]room {
 		"heliograph": {ground, ""},
 
 		"catalog":             {pure, "heliograph odata"},
+		"content":             {pure, "heliograph catalog odata rawjson"},
 		"engine/frame":        {pure, "heliograph"},
 		"match":               {pure, "heliograph catalog"},
 		"odata":               {pure, ""},
@@ -81,8 +82,8 @@ func house() map[string]room {
 		"source/drive":       {edge, "heliograph clock source/drive/settle"},
 		"telemetry":          {edge, "heliograph deliver ingest"},
 
-		"app": {wiring, "heliograph catalog clock config deliver engine httpapi identity identity/devissuer ingest " +
-			"localca match outbound retry source/drive subscribe telemetry"},
+		"app": {wiring, "heliograph catalog clock config content deliver engine httpapi identity identity/devissuer ingest " +
+			"localca match outbound retry seal seal/recent seal/token source/drive subscribe telemetry"},
 
 		"cli":            {tool, "heliograph app client clock config listen telemetry"},
 		"cmd/heliograph": {tool, "cli"},

@@ -54,8 +54,8 @@ func connect(tb testing.TB, a *app.App) *client.Client {
 	return api
 }
 
-// receiver proves itself and keeps the resources that it is told of.
-func receiver(tb testing.TB) (url string, resources chan string) {
+// listener proves itself and keeps the resources that it is told of.
+func listener(tb testing.TB) (url string, resources chan string) {
 	tb.Helper()
 	resources = make(chan string, 1000)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -111,7 +111,7 @@ func TestMainJob(t *testing.T) {
 	t.Parallel()
 	a := start(t, app.Options{Config: dev(t.TempDir())})
 	api := connect(t, a)
-	hook, resources := receiver(t)
+	hook, resources := listener(t)
 	s := subscribe(t, api, "/users/u1/messages", hook, time.Now().Add(time.Hour))
 	publish(t, api, "users/u1/messages/m1")
 	if got := take(t, resources); got != "Users/u1/Messages/m1" {
@@ -141,7 +141,7 @@ func TestMainJob(t *testing.T) {
 func TestEverythingSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	hook, resources := receiver(t)
+	hook, resources := listener(t)
 	a, err := app.Start(t.Context(), app.Options{Config: dev(dir)})
 	if err != nil {
 		t.Fatal(err)
@@ -172,7 +172,7 @@ func TestSubscriptionEndsAtItsMoment(t *testing.T) { // contract 10.15
 	c := clock.NewManual(time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC))
 	a := start(t, app.Options{Config: dev(t.TempDir()), Clock: c})
 	api := connect(t, a)
-	hook, resources := receiver(t)
+	hook, resources := listener(t)
 	s := subscribe(t, api, "users/u1/messages", hook, c.Now().Add(time.Hour))
 	subscribe(t, api, "users/u2/messages", hook, c.Now().Add(2*time.Hour))
 	c.Advance(time.Hour - time.Second)

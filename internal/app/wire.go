@@ -38,6 +38,7 @@ type parts struct {
 	subscriptions *subscribe.Service
 	dispatcher    *deliver.Dispatcher
 	ingest        *ingest.Ingest
+	sealer        *sealer
 	issuer        *devissuer.Issuer
 	verifier      *identity.Verifier
 	api           *httpapi.API
@@ -58,6 +59,7 @@ func (a *App) wire(ctx context.Context) error {
 		{"load the local authority", a.loadAuthority},
 		{"set up outbound calls", a.setUpOutbound},
 		{"set up subscriptions", a.setUpSubscriptions},
+		{"set up sealing", a.setUpSealing},
 		{"start delivery", a.startDelivery},
 		{"start ingest", a.startIngest},
 		{"set up identity", a.setUpIdentity},
@@ -189,7 +191,7 @@ func (a *App) startDelivery(ctx context.Context) error {
 	}
 	a.parts.dispatcher = deliver.New(deliver.Options{
 		Partitions: partitions, Log: changeLog{a.parts.engine}, Read: a.read, Backlog: backlogOf{a.parts.engine},
-		Index: a.parts.index, Prepare: a.prepare, Retry: retryPolicy(a.parts.catalog.Profile()),
+		Index: a.parts.index, Prepare: a.prepare, Sealer: a.parts.sealer, Retry: retryPolicy(a.parts.catalog.Profile()),
 		Limits: deliveryLimits(&a.cfg), Observer: a.parts.metrics, Clock: a.clock, Dice: rand.Float64, Logger: a.log,
 	})
 	if err := a.parts.dispatcher.Start(ctx, backlog); err != nil {
@@ -240,7 +242,7 @@ func (a *App) makeIssuer() error {
 	application, delegated := a.permissions()
 	opts := devissuer.Options{
 		DefaultTenant: a.cfg.Identity.Tenant, ApplicationPermissions: application, DelegatedPermissions: delegated,
-		TrustedProxies: a.cfg.Listen.TrustedProxies, Now: a.clock.Now, Logger: a.log,
+		TrustedProxies: a.cfg.Listen.TrustedProxies, Now: a.clock.Now, Logger: a.log, OtherKeys: a.parts.sealer.certificates,
 	}
 	if a.cfg.Data != "" {
 		opts.KeyFile = filepath.Join(a.cfg.Data, "issuer-keys.json")
@@ -278,6 +280,8 @@ func (a *App) setUpAPI(context.Context) error {
 	if a.isDev() {
 		opts.Minter = minter{a.parts.issuer}
 		opts.Next = a.parts.issuer
+	} else {
+		opts.Next = a.parts.sealer // publishes the keys of validation tokens
 	}
 	var err error
 	a.parts.api, err = httpapi.New(opts)

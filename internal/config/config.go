@@ -53,6 +53,7 @@ type Config struct {
 	Identity Identity `key:"identity"`
 	Catalog  Catalog  `key:"catalog"`
 	Outbound Outbound `key:"outbound"`
+	Tokens   Tokens   `key:"validation_tokens"`
 	Publish  Publish  `key:"publish"`
 	Delivery Delivery `key:"delivery"`
 	Log      Log      `key:"log"`
@@ -159,6 +160,17 @@ type Outbound struct {
 	CA string `key:"ca" shape:"file"`
 }
 
+// Tokens says what the validation tokens of rich notifications look like (contract 13.12 to 13.14).
+type Tokens struct {
+	// Which of Entra's two generations they look like: v2 (azp) or v1 (appid). Some receivers know only one.
+	Form string `key:"form"`
+	// Scheme and host of the issuer that they name. Left out: public_url, or in dev this server's own address, or else
+	// Microsoft's.
+	Issuer string `key:"issuer"`
+	// The application that they say the notification is sent by. Left out: Graph's.
+	Sender string `key:"sender"`
+}
+
 // Publish bounds what publishers may send at once.
 type Publish struct {
 	// The most bytes of one event.
@@ -203,6 +215,7 @@ func Default(mode Mode) *Config {
 			Partitions: 4, Shards: 8, Replicas: 1, Retention: 24 * time.Hour, MaxLogBytes: 32 << 30, MinFreeBytes: 1 << 30,
 		},
 		Catalog: Catalog{Profile: "2026-04"},
+		Tokens:  Tokens{Form: "v2"},
 		Publish: Publish{MaxEventBytes: 256 << 10, MaxBatchEvents: 1000, MaxRequestBytes: 900_000},
 		Delivery: Delivery{
 			BatchCount: 128, BatchBytes: 512 << 10, LanePending: 20_000, LaneFlights: 64, MaxInFlight: 128 << 20,

@@ -73,6 +73,12 @@ func help(key string) string {
 		return "addresses or prefixes that no endpoint may have"
 	case "outbound.ca":
 		return "the PEM file of the authorities that endpoints' certificates may be of"
+	case "validation_tokens.form":
+		return "which of Entra's two generations they look like: v2 (azp) or v1 (appid)"
+	case "validation_tokens.issuer":
+		return "scheme and host of the issuer that they name"
+	case "validation_tokens.sender":
+		return "the application that they say the notification is sent by"
 	case "publish.max_event_bytes":
 		return "the most bytes of one event"
 	case "publish.max_batch_events":

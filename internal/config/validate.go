@@ -21,6 +21,7 @@ func (c *Config) Validate() error {
 	v.listen()
 	v.store()
 	v.identity()
+	v.failIf(!slices.Contains([]string{"v1", "v2"}, v.c.Tokens.Form), "validation_tokens.form", "write v2, or v1 for receivers that know only that")
 	v.limits()
 	v.rest()
 	return errors.Join(v.errs...)

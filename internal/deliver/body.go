@@ -53,7 +53,7 @@ func appendItem(b []byte, p *pending, target *match.Target, sealer Sealer) (_ []
 	b = append(b, '}')
 	if rich {
 		b = append(b, `,"encryptedContent":`...)
-		if b, err = sealer.AppendContent(b, target, p.told, change, &p.instance); err != nil {
+		if b, err = sealer.AppendContent(b, target, change, &p.instance); err != nil {
 			return b, err
 		}
 	}

@@ -85,7 +85,7 @@ type Body struct {
 // Sealer makes what rich notifications have besides (contract section 13).
 type Sealer interface {
 	// AppendContent appends the encryptedContent object of a change as target is told of it.
-	AppendContent(b []byte, target *match.Target, told heliograph.ChangeType, change *heliograph.Change, instance *catalog.Instance) ([]byte, error)
+	AppendContent(b []byte, target *match.Target, change *heliograph.Change, instance *catalog.Instance) ([]byte, error)
 	// Token returns a validation token for an application of a tenant.
 	Token(tenant heliograph.TenantID, audience heliograph.AppID) (string, error)
 }

@@ -1,6 +1,8 @@
 package devissuer
 
 import (
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"math/big"
@@ -159,16 +161,34 @@ func (i *Issuer) publicKeys(w http.ResponseWriter, r *http.Request, at place) {
 		Keys []publicKey `json:"keys"`
 	}{}
 	for _, p := range ring.pairs {
-		answer.Keys = append(answer.Keys, publicKey{
-			Type: "RSA", Use: "sig", ID: p.id(), Thumbprint: p.id(),
-			Modulus:      base64.RawURLEncoding.EncodeToString(p.key.N.Bytes()),
-			Exponent:     base64.RawURLEncoding.EncodeToString(big.NewInt(int64(p.key.E)).Bytes()),
-			Certificates: []string{base64.StdEncoding.EncodeToString(p.cert.Raw)},
-			Cloud:        "microsoftonline.com",
-			Issuer:       issuer,
-		})
+		answer.Keys = append(answer.Keys, published(p.cert, &p.key.PublicKey, issuer))
+	}
+	if i.others != nil {
+		others, err := i.others()
+		if err != nil {
+			i.writeInternal(w, r, err)
+			return
+		}
+		for _, cert := range others {
+			if key, ok := cert.PublicKey.(*rsa.PublicKey); ok {
+				answer.Keys = append(answer.Keys, published(cert, key, issuer))
+			}
+		}
 	}
 	writePublic(w, r, &answer)
+}
+
+// published is a key as it is published. Its id is its certificate's thumbprint, as Entra has it.
+func published(cert *x509.Certificate, key *rsa.PublicKey, issuer string) publicKey {
+	id := thumbprint(cert)
+	return publicKey{
+		Type: "RSA", Use: "sig", ID: id, Thumbprint: id,
+		Modulus:      base64.RawURLEncoding.EncodeToString(key.N.Bytes()),
+		Exponent:     base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
+		Certificates: []string{base64.StdEncoding.EncodeToString(cert.Raw)},
+		Cloud:        "microsoftonline.com",
+		Issuer:       issuer,
+	}
 }
 
 // instanceMetadata says which host names are one cloud.

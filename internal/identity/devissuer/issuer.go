@@ -27,6 +27,7 @@ package devissuer
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -66,6 +67,9 @@ type Options struct {
 	KeyFile string
 	// TokenLifetime of access tokens. Zero: one hour.
 	TokenLifetime time.Duration
+	// OtherKeys are certificates of keys that are published beside the issuer's own: those that validation tokens
+	// are signed with. May be nil.
+	OtherKeys func() ([]*x509.Certificate, error)
 	// Now tells the time. Required.
 	Now func() time.Time
 	// Logger hears of inner errors that a client is only told the existence of. Nil: nobody does.
@@ -77,6 +81,7 @@ type Issuer struct {
 	directory
 
 	keys     *keyring
+	others   func() ([]*x509.Certificate, error)
 	proxies  []netip.Prefix
 	lifetime time.Duration
 	now      func() time.Time
@@ -97,7 +102,7 @@ func New(o Options) (*Issuer, error) {
 		return nil, err
 	}
 	i := &Issuer{
-		directory: known, keys: keys, proxies: o.TrustedProxies, lifetime: o.TokenLifetime, now: o.Now, logger: o.Logger,
+		directory: known, keys: keys, others: o.OtherKeys, proxies: o.TrustedProxies, lifetime: o.TokenLifetime, now: o.Now, logger: o.Logger,
 	}
 	if i.lifetime <= 0 {
 		i.lifetime = defaultTokenLifetime

@@ -161,8 +161,11 @@ func newPair(now time.Time) (pair, error) {
 }
 
 // id is the kid, which for Entra is the certificate's thumbprint.
-func (p pair) id() string {
-	sum := sha1.Sum(p.cert.Raw) //nolint:gosec // see the import
+func (p pair) id() string { return thumbprint(p.cert) }
+
+// thumbprint is a certificate's SHA-1 as a JWK's x5t has it (RFC 7517, 4.8).
+func thumbprint(cert *x509.Certificate) string {
+	sum := sha1.Sum(cert.Raw) //nolint:gosec // see the import
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 

@@ -1,0 +1,190 @@
+package app_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"heliograph.dev/client"
+	"heliograph.dev/internal/app"
+	"heliograph.dev/receiver"
+)
+
+const richApp = "11111111-0000-0000-0000-000000000001" // connect's application
+
+// richReceiver is a receiver made with the public package: it checks, verifies and decrypts everything.
+type richReceiver struct {
+	url  string
+	keys *receiver.Keys
+
+	mu      sync.Mutex
+	changed chan struct{}
+	got     map[string]json.RawMessage // resource data by resource
+	sealed  map[string]int             // how many each certificate sealed
+	refused []string
+}
+
+func newRichReceiver(t *testing.T, a *app.App) *richReceiver {
+	t.Helper()
+	tokens, err := receiver.NewTokenVerifier(receiver.TokenOptions{
+		AppIDs: []string{richApp}, Authorities: []receiver.Authority{receiver.Heliograph(a.URL())},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &richReceiver{
+		keys: &receiver.Keys{}, changed: make(chan struct{}), got: map[string]json.RawMessage{}, sealed: map[string]int{},
+	}
+	h, err := receiver.New(receiver.Options{
+		ClientState: receiver.FixedClientState("s3cret"), Keys: r.keys, Tokens: tokens,
+		OnChange: func(_ context.Context, n *receiver.Notification) error {
+			r.note(func() {
+				r.got[n.Resource] = n.Data
+				r.sealed[n.EncryptedContent.EncryptionCertificateID]++
+			})
+			return nil
+		},
+		OnRefused: func(_ context.Context, refusal *receiver.Refusal) {
+			r.note(func() { r.refused = append(r.refused, fmt.Sprint(refusal)) })
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { _ = h.Close(context.Background()) })
+	r.url = server.URL
+	return r
+}
+
+func (r *richReceiver) note(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// await waits for n different resources.
+func (r *richReceiver) await(t *testing.T, n int) {
+	t.Helper()
+	deadline := time.After(time.Minute)
+	for {
+		r.mu.Lock()
+		have, changed := len(r.got), r.changed
+		r.mu.Unlock()
+		if have >= n {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatalf("%d of %d arrived; refused: %v", have, n, r.refused)
+		}
+	}
+}
+
+func certificate(t *testing.T, keys *receiver.Keys, id string) *receiver.Subscriber {
+	t.Helper()
+	s, err := receiver.SelfSigned(receiver.SelfSignedOptions{ID: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keys.AddPEM(id, s.CertificatePEM, s.KeyPEM); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func subscribeRich(t *testing.T, api *client.Client, r *richReceiver, cert *receiver.Subscriber, resource string) *client.Subscription {
+	t.Helper()
+	s, err := api.CreateSubscription(t.Context(), client.Subscription{
+		Resource: resource, ChangeType: "created", NotificationURL: r.url, ClientState: "s3cret",
+		ExpirationDateTime: time.Now().Add(time.Hour), IncludeResourceData: new(true),
+		EncryptionCertificate: cert.EncryptionCertificate, EncryptionCertificateID: cert.EncryptionCertificateID,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// A receiver made with the public package verifies and opens what a server seals: contract 13.1 to 13.14, 13.17.
+func TestRichNotification(t *testing.T) {
+	t.Parallel()
+	for _, form := range []string{"v1", "v2"} {
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			cfg := dev(t.TempDir())
+			cfg.Tokens.Form = form
+			a := start(t, app.Options{Config: cfg})
+			api, r := connect(t, a), newRichReceiver(t, a)
+			subscribeRich(t, api, r, certificate(t, r.keys, "first"), "users/u1/messages?$select=subject,isRead")
+			if _, err := api.Publish(t.Context(), client.Event{
+				Source: "test", Type: client.Created, Resource: "users/u1/messages/m1",
+				Data: json.RawMessage(`{"id":"m1","subject":"Hi","isRead":false,"body":{"content":"not selected"}}`),
+			}); err != nil {
+				t.Fatal(err)
+			}
+			r.await(t, 1)
+			want := `{"@odata.type":"#microsoft.graph.message","@odata.id":"Users('u1')/messages('m1')","id":"m1","subject":"Hi","isRead@odata.type":"#Boolean","isRead":false}`
+			if got := string(r.got["Users('u1')/messages('m1')"]); got != want {
+				t.Errorf("got %v\nwant %s", r.got, want)
+			}
+			if len(r.refused) > 0 {
+				t.Errorf("refused: %v", r.refused)
+			}
+		})
+	}
+}
+
+// A hundred rotations while notifications flow: each says which certificate sealed it, none is unreadable, none
+// is lost (contract 13.10).
+func TestRotationUnderLoad(t *testing.T) {
+	t.Parallel()
+	const rotations, each = 100, 20
+	a := start(t, app.Options{Config: dev(t.TempDir())})
+	api, r := connect(t, a), newRichReceiver(t, a)
+	certs := []*receiver.Subscriber{certificate(t, r.keys, "a"), certificate(t, r.keys, "b"), certificate(t, r.keys, "c")}
+	s := subscribeRich(t, api, r, certs[0], "chats/c1/messages")
+	published := make(chan error, 1)
+	go func() {
+		published <- func() error {
+			for i := range rotations * each / 10 {
+				events := make([]client.Event, 10)
+				for k := range events {
+					events[k] = client.Event{
+						Source: "test", Type: client.Created, Resource: fmt.Sprintf("chats/c1/messages/m%d", i*10+k),
+						Data: json.RawMessage(`{"body":{"content":"secret"}}`),
+					}
+				}
+				if _, err := api.Publish(t.Context(), events...); err != nil {
+					return err
+				}
+			}
+			return nil
+		}()
+	}()
+	for i := range rotations {
+		next := certs[(i+1)%len(certs)]
+		if _, err := api.UpdateSubscription(t.Context(), s.ID, client.Update{
+			ExpirationDateTime: time.Now().Add(time.Hour), EncryptionCertificate: next.EncryptionCertificate,
+			EncryptionCertificateID: next.EncryptionCertificateID,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-published; err != nil {
+		t.Fatal(err)
+	}
+	r.await(t, rotations*each)
+	if len(r.refused) > 0 {
+		t.Errorf("%d refused: %v", len(r.refused), r.refused[0])
+	}
+	t.Logf("%d rotations, %d notifications, by certificate: %v", rotations, len(r.got), r.sealed)
+}
