@@ -12,6 +12,7 @@ import (
 
 const (
 	readyTimeout = 60 * time.Second // after recovery, which is over by then
+	apiTimeout   = 30 * time.Second // where a caller sets none: a slow disk may take its time to make a stream
 	// noLimit leaves the disk to Room: NATS' own limit is taken from what is free at the start, and counts
 	// against the store what others do with the disk.
 	noLimit = 1 << 60
@@ -80,15 +81,15 @@ func (e *Engine) dial(address string, options ...nats.Option) error {
 			if err != nil && e.life.Err() == nil {
 				e.logger.WarnContext(e.life, "nats connection lost", "error", err)
 			}
+			e.interruptTails()
 		}),
 		nats.ReconnectHandler(func(c *nats.Conn) {
 			e.logger.InfoContext(e.life, "nats connection back", "server", c.ConnectedServerName())
-			e.interruptTails()
 		}))...)
 	if err != nil {
 		return fmt.Errorf("connect to NATS: %w", err)
 	}
-	if e.js, err = jetstream.New(e.conn); err != nil {
+	if e.js, err = jetstream.New(e.conn, jetstream.WithDefaultTimeout(apiTimeout)); err != nil {
 		return fmt.Errorf("connect to NATS: %w", err)
 	}
 	return nil

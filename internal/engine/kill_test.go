@@ -3,7 +3,6 @@ package engine_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -74,9 +73,8 @@ func writeAndKill(t *testing.T, dir string, lines int) acknowledged {
 		}
 		told.read(t, scanner.Text())
 	}
-	var exit *exec.ExitError
-	if err := child.Wait(); !errors.As(err, &exit) || exit.Exited() {
-		t.Errorf("the child ended by itself: %v", err)
+	if child.Wait() == nil {
+		t.Error("the child ended by itself")
 	}
 	return told
 }

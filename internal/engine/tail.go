@@ -99,6 +99,7 @@ func (t *tail) next(ctx context.Context, wait time.Duration) (jetstream.Msg, *je
 	}
 	away, cancel := context.WithTimeout(ctx, t.mostAway)
 	defer cancel()
+	told := false
 	for pause := pauseFirst; ; pause = min(2*pause, pauseMost) {
 		switch {
 		case ctx.Err() != nil, errors.Is(err, errNothing):
@@ -110,8 +111,11 @@ func (t *tail) next(ctx context.Context, wait time.Duration) (jetstream.Msg, *je
 		case away.Err() != nil:
 			return nil, nil, ErrLostTrack
 		}
-		t.e.logger.WarnContext(ctx, "reading a stream from a new consumer",
-			"stream", t.stream.CachedInfo().Config.Name, "after", t.last, "error", err)
+		if !told {
+			told = true
+			t.e.logger.WarnContext(ctx, "reading a stream from a new consumer",
+				"stream", t.stream.CachedInfo().Config.Name, "after", t.last, "error", err)
+		}
 		t.drop() //nolint:contextcheck // cleans up whether or not ctx is over
 		if err := t.e.pause(ctx, pause); err != nil {
 			return nil, nil, err
@@ -215,7 +219,8 @@ func (e *Engine) track(t *tail, on bool) {
 	}
 }
 
-// interruptTails is for after a reconnect.
+// interruptTails makes all readers look for their consumers again. It is for a lost connection: consumers are
+// likely gone with it, and a lost one shows only by its silence.
 func (e *Engine) interruptTails() {
 	e.mu.Lock()
 	tails := slices.Collect(maps.Keys(e.tails))
@@ -225,8 +230,7 @@ func (e *Engine) interruptTails() {
 	}
 }
 
-// interrupt makes the reader look for its consumer again: after a reconnect it is likely gone, and a lost one
-// shows only by its silence.
+// interrupt makes the reader look for its consumer again.
 func (t *tail) interrupt() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -48,6 +48,10 @@ type Watch struct {
 // come at the same time. apply must not keep the slice. A record's newest value is told; values that it had
 // meanwhile may be left out. A deletion may be told of a record that was never told of.
 func (e *Engine) Watch(ctx context.Context, apply func([]heliograph.Record)) (*Watch, error) {
+	return e.watch(ctx, apply, mostAway)
+}
+
+func (e *Engine) watch(ctx context.Context, apply func([]heliograph.Record), away time.Duration) (*Watch, error) {
 	w := &Watch{
 		e: e, apply: apply, ready: make(chan struct{}), done: make(chan struct{}),
 		loading: len(e.shards), applied: make([]uint64, len(e.shards)),
@@ -57,7 +61,7 @@ func (e *Engine) Watch(ctx context.Context, apply func([]heliograph.Record)) (*W
 	for _, s := range e.shards {
 		// No filter: nothing else is in the stream, and with a million subjects a filter costs most of the time.
 		t := e.newTail(s.stream, jetstream.ConsumerConfig{}, 0, watchAhead, watchAheadBytes)
-		t.mostAway = mostAway
+		t.mostAway = away
 		tails = append(tails, t)
 		if _, _, err := t.open(ctx); err != nil {
 			w.end()

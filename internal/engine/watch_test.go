@@ -43,6 +43,13 @@ func (v *view) all() map[string]heliograph.Record {
 	return maps.Clone(v.records)
 }
 
+// state is how often it was told of a record, and whether a revision was ever lower than one before.
+func (v *view) state() (told int, back bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.told, v.back
+}
+
 func watch(tb testing.TB, e *engine.Engine) (*view, *engine.Watch) {
 	tb.Helper()
 	v := &view{records: map[string]heliograph.Record{}, last: map[heliograph.TenantID]uint64{}}
@@ -103,8 +110,9 @@ func TestWatchTellsAllThenEveryChange(t *testing.T) {
 			delete(got, key)
 		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" || v.back {
-		t.Error(diff, v.back)
+	_, back := v.state()
+	if diff := cmp.Diff(want, got); diff != "" || back {
+		t.Error(diff, back)
 	}
 }
 
@@ -130,7 +138,7 @@ func TestReadYourWrites(t *testing.T) {
 			t.Fatalf("revision %d after waiting for %d", got.Revision, rev)
 		}
 	}
-	rev := v.last[tenant]
+	rev := commit(t, e, put("last", "x", 0))
 	over := make(chan error)
 	go func() { over <- w.Wait(t.Context(), tenant, rev+1) }()
 	w.Close()
@@ -154,8 +162,8 @@ func TestWatchLoadsMany(t *testing.T) {
 	}
 	v, w := watch(t, e)
 	wait(t, "load", w.Ready())
-	if n := len(v.all()); n != tenants*each || v.told != n {
-		t.Errorf("%d records, told %d times", n, v.told)
+	if told, _ := v.state(); len(v.all()) != tenants*each || told != tenants*each {
+		t.Errorf("%d records, told %d times", len(v.all()), told)
 	}
 }
 
