@@ -305,8 +305,11 @@ func TestKeys(t *testing.T) {
 }
 
 func FuzzDecrypt(f *testing.F) {
-	good := sealed(f, "2048", []byte(`{"id":"1"}`))
-	key := committedKey(f, "2048")
+	var vectors []vector // the same in all of the fuzzer's processes
+	if err := json.Unmarshal(read(f, "testdata/vectors.node.json"), &vectors); err != nil {
+		f.Fatal(err)
+	}
+	good, key := vectors[20].Content, committedKey(f, "2048")
 	f.Add(good.Data, good.DataSignature, good.DataKey)
 	f.Add("", "", "")
 	f.Add("AAAA", good.DataSignature, good.DataKey)

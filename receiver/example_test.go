@@ -41,16 +41,16 @@ func Example() {
 		return
 	}
 
-	send(h, "/?validationToken="+url.QueryEscape("Validation: are you there?"), "")
-	send(h, "/", `{"value":[{
+	fmt.Println(send(h, "/?validationToken="+url.QueryEscape("Validation: are you there?"), ""))
+	fmt.Println(send(h, "/", `{"value":[{
 		"subscriptionId":"7f105c7d-2dc5-4530-97cd-4e7ae6534c07", "tenantId":"84bd8158-6d4d-4958-8b9f-9d6445542f95",
-		"clientState":"what you sent as clientState", "changeType":"created", "resource":"Users/1/Messages/2"}]}`)
-	send(h, "/", `{"value":[{
+		"clientState":"what you sent as clientState", "changeType":"created", "resource":"Users/1/Messages/2"}]}`))
+	fmt.Println(send(h, "/", `{"value":[{
 		"subscriptionId":"7f105c7d-2dc5-4530-97cd-4e7ae6534c07", "tenantId":"84bd8158-6d4d-4958-8b9f-9d6445542f95",
-		"clientState":"what you sent as clientState", "lifecycleEvent":"reauthorizationRequired"}]}`)
-	send(h, "/", `{"value":[{
+		"clientState":"what you sent as clientState", "lifecycleEvent":"reauthorizationRequired"}]}`))
+	fmt.Println(send(h, "/", `{"value":[{
 		"subscriptionId":"7f105c7d-2dc5-4530-97cd-4e7ae6534c07", "tenantId":"84bd8158-6d4d-4958-8b9f-9d6445542f95",
-		"clientState":"a guess", "changeType":"created", "resource":"Users/1/Messages/3"}]}`)
+		"clientState":"a guess", "changeType":"created", "resource":"Users/1/Messages/3"}]}`))
 
 	// Output:
 	// answered 200 "Validation: are you there?"
@@ -62,10 +62,10 @@ func Example() {
 	// answered 202 ""
 }
 
-func send(h http.Handler, target, body string) {
+func send(h http.Handler, target, body string) string {
 	answer := httptest.NewRecorder()
 	h.ServeHTTP(answer, httptest.NewRequestWithContext(context.Background(), http.MethodPost, target, strings.NewReader(body)))
-	fmt.Printf("answered %d %q\n", answer.Code, answer.Body)
+	return fmt.Sprintf("answered %d %q", answer.Code, answer.Body)
 }
 
 // A webhook that gets the changed resource along, decrypted and proven. The options of TokenVerifier are those for a
@@ -114,7 +114,7 @@ func Example_resourceData() {
 		return
 	}
 
-	send(h, "/", server.notification(`{"id":"2","subject":"lunch"}`))
+	fmt.Println(send(h, "/", server.notification(`{"id":"2","subject":"lunch"}`)))
 
 	// Output:
 	// created users/1/messages/2 about lunch

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -136,16 +135,14 @@ func TestHandshake(t *testing.T) { // contract 4.1 to 4.8
 			address := server.URL + prefix + "validationToken=" + url.QueryEscape(token)
 			request := must(http.NewRequestWithContext(t.Context(), http.MethodPost, address, http.NoBody))
 			request.Header.Set("Content-Type", "text/plain; charset=utf-8")
-			response := must(server.Client().Do(request))
-			echo := must(io.ReadAll(response.Body))
-			_ = response.Body.Close()
-			if response.StatusCode != http.StatusOK || string(echo) != token {
-				t.Errorf("%q: %d %q", token, response.StatusCode, echo)
+			status, header, echo := do(t, server.Client(), request)
+			if status != http.StatusOK || echo != token {
+				t.Errorf("%q: %d %q", token, status, echo)
 			}
-			if kind := response.Header.Get("Content-Type"); kind != "text/plain; charset=utf-8" {
+			if kind := header.Get("Content-Type"); kind != "text/plain; charset=utf-8" {
 				t.Errorf("as %s", kind)
 			}
-			if response.Header.Get("X-Content-Type-Options") != "nosniff" {
+			if header.Get("X-Content-Type-Options") != "nosniff" {
 				t.Error("a browser may guess what it is")
 			}
 		}
@@ -154,6 +151,17 @@ func TestHandshake(t *testing.T) { // contract 4.1 to 4.8
 	target := "/?validationToken=" + strings.Repeat("x", 9000)
 	server.Config.Handler.ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodPost, target, http.NoBody))
 	wantStatus(t, recorder.Code, http.StatusBadRequest)
+}
+
+// do sends a request and returns the answer's status, header and body.
+func do(t *testing.T, client *http.Client, request *http.Request) (int, http.Header, string) {
+	t.Helper()
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	return response.StatusCode, response.Header, string(must(io.ReadAll(response.Body)))
 }
 
 func TestRequestsThatAreNoNotifications(t *testing.T) {
@@ -370,9 +378,8 @@ func TestAnswerFirst(t *testing.T) {
 	send := func(items ...map[string]any) int {
 		t.Helper()
 		request := must(http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, bytes.NewReader(body(items...))))
-		response := must(server.Client().Do(request))
-		_ = response.Body.Close()
-		return response.StatusCode
+		status, _, _ := do(t, server.Client(), request)
+		return status
 	}
 	wantStatus(t, send(change("1", "first")), http.StatusAccepted)
 	<-entered // it is being handled, and answered
@@ -435,62 +442,5 @@ func TestOptions(t *testing.T) {
 		if _, err := receiver.New(o); err == nil {
 			t.Errorf("%s: made", name)
 		}
-	}
-}
-
-func TestDuplicates(t *testing.T) {
-	t.Parallel()
-	d := receiver.NewDuplicates(4)
-	want := func(id string, claim receiver.Claim) {
-		t.Helper()
-		if got := d.Begin(id); got != claim {
-			t.Errorf("%q is %d, want %d", id, got, claim)
-		}
-	}
-	want("a", receiver.Fresh)
-	want("a", receiver.Running)
-	d.End("a", false)
-	want("a", receiver.Fresh)
-	d.End("a", true)
-	want("a", receiver.Handled)
-	want("", receiver.Fresh)
-	d.End("", true)
-	want("", receiver.Fresh)
-	handled := 0
-	for n := range 100 {
-		id := fmt.Sprint(n)
-		want(id, receiver.Fresh)
-		d.End(id, true)
-		want(id, receiver.Handled)
-	}
-	for n := range 100 {
-		if d.Begin(fmt.Sprint(n)) == receiver.Handled {
-			handled++
-		}
-	}
-	if handled < 2 || handled > 4 {
-		t.Errorf("%d are remembered", handled)
-	}
-	want("a", receiver.Fresh)
-}
-
-// However many requests bring the same notifications at once, each is handled once.
-func TestHandledOnce(t *testing.T) {
-	t.Parallel()
-	var s seen
-	h := handler(t, s.options())
-	var all sync.WaitGroup
-	for range 8 {
-		all.Go(func() {
-			for n := range 50 {
-				for post(t, h, body(change(fmt.Sprint(n), fmt.Sprint(n)))) != http.StatusAccepted {
-				}
-			}
-		})
-	}
-	all.Wait()
-	slices.Sort(s.changes)
-	if n := len(slices.Compact(slices.Clone(s.changes))); n != 50 || len(s.changes) != 50 {
-		t.Errorf("%d notifications were handled %d times", n, len(s.changes))
 	}
 }

@@ -54,7 +54,7 @@ func newAuthority(t *testing.T) *authority {
 		}
 		key := must(json.Marshal(jose.JSONWebKey{Key: &a.key.PublicKey, KeyID: a.id(), Use: "sig"}))
 		key = append(key[:len(key)-1], `,"issuer":"`+a.keyFor+`"}`...)
-		fmt.Fprintf(w, `{"keys":[{"kty":"EC","kid":"other"},%s]}`, key)
+		_, _ = fmt.Fprintf(w, `{"keys":[{"kty":"EC","kid":"other"},%s]}`, key)
 	}))
 	t.Cleanup(a.Close)
 	return a
@@ -259,8 +259,8 @@ func TestKeysAreFetchedSeldom(t *testing.T) {
 	v := a.verifier(t, func(o *receiver.TokenOptions) {
 		o.Now = func() time.Time { return noon().Add(time.Duration(offset.Load())) }
 	})
-	verify := func(token string) error {
-		_, err := v.Verify(t.Context(), []string{token})
+	verify := func(text string) error {
+		_, err := v.Verify(t.Context(), []string{text})
 		return err
 	}
 	if err := v.Ready(t.Context()); err != nil {
@@ -414,9 +414,9 @@ func FuzzVerifyTokens(f *testing.F) {
 	f.Add(good)
 	f.Add("..")
 	f.Add("e30.e30.e30")
-	f.Fuzz(func(t *testing.T, token string) {
-		_, err := receiver.VerifyTokens([]string{token}, set, rules, noon())
-		if (token == good) != (err == nil) {
+	f.Fuzz(func(t *testing.T, text string) {
+		_, err := receiver.VerifyTokens([]string{text}, set, rules, noon())
+		if (text == good) != (err == nil) {
 			t.Error(err)
 		}
 	})
