@@ -41,7 +41,7 @@
 // is said by [heliograph.dev/internal/retry] alone. [heliograph.dev/internal/outbound] makes the calls: nobody else calls
 // where somebody told us to.
 //
-// Notifications with resource data are encrypted by [heliograph.dev/internal/seal] and vouched for by
+// What a notification with resource data tells is said by [heliograph.dev/internal/content]; it is encrypted by [heliograph.dev/internal/seal] and vouched for by
 // [heliograph.dev/internal/seal/token]; [heliograph.dev/internal/seal/recent] remembers what was parsed,
 // [heliograph.dev/internal/seal/vault] keeps secrets on disk, sealed with [heliograph.dev/internal/seal/xaes] under a key
 // of [heliograph.dev/internal/seal/keyfile].

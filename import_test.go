@@ -85,7 +85,7 @@ func house() map[string]room {
 		"app": {wiring, "heliograph catalog clock config content deliver engine httpapi identity identity/devissuer ingest " +
 			"localca match outbound retry seal seal/recent seal/token source/drive subscribe telemetry"},
 
-		"cli":            {tool, "heliograph app client clock config listen telemetry"},
+		"cli":            {tool, "heliograph app client clock config listen receiver telemetry"},
 		"cmd/heliograph": {tool, "cli"},
 	}
 }
