@@ -46,6 +46,7 @@ func house() map[string]room {
 		"clock":      {ground, ""},
 		"heliograph": {ground, ""},
 
+		"batch":               {pure, "heliograph rawjson"},
 		"catalog":             {pure, "heliograph odata"},
 		"content":             {pure, "heliograph catalog odata rawjson"},
 		"engine/frame":        {pure, "heliograph"},
@@ -71,7 +72,7 @@ func house() map[string]room {
 		"httpapi":            {edge, "heliograph clock cloudevents origin rawjson subscribe"},
 		"identity":           {edge, "heliograph"},
 		"identity/devissuer": {edge, "heliograph"},
-		"listen":             {edge, "heliograph"},
+		"listen":             {edge, "heliograph receiver"},
 		"localca":            {edge, ""},
 		"origin":             {edge, ""},
 		"outbound":           {edge, "heliograph clock"},

@@ -22,21 +22,21 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// receiver is a Receiver behind a real server, with its output. Close waits until all handlers have ended.
-type receiver struct {
+// hook is a Receiver behind a real server, with its output. Close waits until all handlers have ended.
+type hook struct {
 	*listen.Receiver
 	*httptest.Server
 	out *buffer
 }
 
-func (r receiver) Close() {
+func (r hook) Close() {
 	r.Server.Close()
 	r.Receiver.Close()
 }
 
-func (r receiver) output() string { return r.out.String() }
+func (r hook) output() string { return r.out.String() }
 
-func receive(t *testing.T, opts listen.Options) receiver {
+func receive(t *testing.T, opts listen.Options) hook {
 	t.Helper()
 	out := &buffer{}
 	opts.Out = out
@@ -48,7 +48,7 @@ func receive(t *testing.T, opts listen.Options) receiver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	both := receiver{r, httptest.NewServer(r), out}
+	both := hook{r, httptest.NewServer(r), out}
 	t.Cleanup(both.Close)
 	return both
 }

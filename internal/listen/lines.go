@@ -22,11 +22,15 @@ type line struct {
 	Forged  bool      `json:"forged,omitempty"`
 	// Notification is the item as it came, without its clientState.
 	Notification json.RawMessage `json:"notification,omitempty"`
-	Token        string          `json:"token,omitempty"` // of a handshake
-	Status       int             `json:"status,omitempty"`
-	Target       string          `json:"target,omitempty"`
-	Took         *float64        `json:"tookMs,omitempty"`
-	Error        string          `json:"error,omitempty"`
+	// Data is what its encrypted content holds.
+	Data       json.RawMessage `json:"data,omitempty"`
+	SealFault  string          `json:"sealFault,omitempty"`
+	TokenFault string          `json:"tokenFault,omitempty"`
+	Token      string          `json:"token,omitempty"` // of a handshake
+	Status     int             `json:"status,omitempty"`
+	Target     string          `json:"target,omitempty"`
+	Took       *float64        `json:"tookMs,omitempty"`
+	Error      string          `json:"error,omitempty"`
 }
 
 func (lineView) handshake(in *incoming, token string) []byte {
@@ -37,6 +41,7 @@ func (lineView) notification(r *Receipt) []byte {
 	l := &line{
 		Event: "notification", Time: r.At, Path: r.Path, Index: &r.Index, Size: r.Size,
 		Tokens: r.Tokens, Forged: r.Forged, Notification: r.Raw,
+		Data: r.Data, SealFault: r.SealFault, TokenFault: r.TokenFault,
 	}
 	if r.LifecycleEvent != "" {
 		l.Event = "lifecycle"

@@ -15,7 +15,9 @@ package listen
 
 import (
 	"cmp"
+	"context"
 	"crypto/subtle"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +31,7 @@ import (
 	"time"
 
 	"heliograph.dev"
+	"heliograph.dev/receiver"
 )
 
 // maxBody bounds a collection. Graph's own are far smaller, rich ones included.
@@ -36,6 +39,9 @@ const maxBody = 16 << 20
 
 // Format is how a Receiver prints.
 type Format uint8
+
+// verifyTimeout bounds the verification of a collection's tokens, for which keys may have to be fetched.
+const verifyTimeout = 10 * time.Second
 
 // The formats.
 const (
@@ -57,6 +63,10 @@ type Options struct {
 	// ClientState, when set, is what each notification must carry. One that does not is shown and counted as
 	// forged; its sender is told nothing.
 	ClientState heliograph.Secret
+	// Keys open encrypted content. Nil: it is shown as sealed.
+	Keys *receiver.Keys
+	// Verifier verifies validation tokens. Nil: they are counted and believed.
+	Verifier *receiver.TokenVerifier
 	// Happened tells when the change behind a notification happened, where the caller knows better than the
 	// notification does.
 	Happened func(*Notification) (time.Time, bool)
@@ -76,8 +86,13 @@ type Receipt struct {
 	Latency time.Duration
 	// Forged reports that it lacks the clientState that it should carry.
 	Forged bool
-	// Tokens is how many validation tokens came with the collection.
-	Tokens int
+	// Tokens is how many validation tokens came with the collection; TokenFault says what is wrong with one, if
+	// they were verified.
+	Tokens     int
+	TokenFault string
+	// Data is what the encrypted content holds; SealFault says why it could not be opened.
+	Data      json.RawMessage
+	SealFault string
 }
 
 // Counts are what a Receiver has seen.
@@ -253,12 +268,14 @@ func (r *Receiver) receive(in *incoming, collection Collection) []Receipt {
 		r.collections.Add(1)
 	}
 	receipts := make([]Receipt, len(collection.Value))
+	tokenFault := r.verify(&collection)
 	for i := range collection.Value {
 		receipt := &receipts[i]
 		*receipt = Receipt{
 			Notification: collection.Value[i], At: in.at, Path: in.path,
-			Index: i, Size: len(collection.Value), Tokens: collection.Tokens,
+			Index: i, Size: len(collection.Value), Tokens: len(collection.Tokens), TokenFault: tokenFault,
 		}
+		r.open(receipt)
 		receipt.Latency = r.latency(receipt)
 		receipt.Forged = r.isForged(receipt)
 		if receipt.Forged {
@@ -272,6 +289,32 @@ func (r *Receiver) receive(in *incoming, collection Collection) []Receipt {
 		r.print(r.view.notification(receipt))
 	}
 	return receipts
+}
+
+// verify says what is wrong with a collection's validation tokens.
+func (r *Receiver) verify(c *Collection) string {
+	if r.opts.Verifier == nil || len(c.Tokens) == 0 {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), verifyTimeout) // the sender was answered
+	defer cancel()
+	if _, err := r.opts.Verifier.Verify(ctx, c.Tokens); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// open decrypts a notification's content.
+func (r *Receiver) open(receipt *Receipt) {
+	if receipt.Encrypted == nil || r.opts.Keys == nil {
+		return
+	}
+	data, err := r.opts.Keys.Decrypt(&receipt.Encrypted.content)
+	if err != nil {
+		receipt.SealFault = err.Error()
+		return
+	}
+	receipt.Data = data
 }
 
 func (r *Receiver) latency(receipt *Receipt) time.Duration {

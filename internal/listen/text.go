@@ -54,10 +54,20 @@ func (v textView) notification(r *Receipt) []byte {
 	if r.Forged {
 		lines = append(lines, v.color(red, "x its clientState is not the expected one: not from your subscription"))
 	}
+	if r.TokenFault != "" {
+		lines = append(lines, v.color(red, "x "+printable(r.TokenFault)))
+	}
 	if r.Encrypted != nil {
 		lines = append(lines, v.color(dim, fmt.Sprintf("encrypted for certificate %q, %d bytes", printable(r.Encrypted.CertificateID), r.Encrypted.Size)))
 	}
-	return v.block(append(lines, pretty(r.ResourceData)...)...)
+	if r.SealFault != "" {
+		lines = append(lines, v.color(red, "x "+printable(r.SealFault)))
+	}
+	lines = append(lines, pretty(r.ResourceData)...)
+	if r.Data != nil {
+		lines = append(append(lines, v.color(dim, "decrypted:")), pretty(r.Data)...)
+	}
+	return v.block(lines...)
 }
 
 // details are the smaller facts about a notification.

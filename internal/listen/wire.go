@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"heliograph.dev"
+	"heliograph.dev/receiver"
 )
 
 // Collection is a changeNotificationCollection (contract section 11).
 type Collection struct {
 	Value  []Notification
-	Tokens int // how many validation tokens it carries
+	Tokens []string // validation tokens
 }
 
 // Notification is one item of a collection. What it lacks is zero; what is not named here is in Raw.
@@ -40,23 +41,22 @@ type Notification struct {
 type Encrypted struct {
 	CertificateID string
 	Size          int // of its base64
+
+	content receiver.EncryptedContent
 }
 
 // wireItem is an item as it is on the wire. Names match in any case, as clients of Graph read them.
 type wireItem struct {
-	ID               string          `json:"id"`
-	SubscriptionID   string          `json:"subscriptionId"`
-	Expires          string          `json:"subscriptionExpirationDateTime"`
-	TenantID         string          `json:"tenantId"`
-	ClientState      *string         `json:"clientState"`
-	ChangeType       string          `json:"changeType"`
-	LifecycleEvent   string          `json:"lifecycleEvent"`
-	Resource         string          `json:"resource"`
-	ResourceData     json.RawMessage `json:"resourceData"`
-	EncryptedContent *struct {
-		Data          string `json:"data"`
-		CertificateID string `json:"encryptionCertificateId"`
-	} `json:"encryptedContent"`
+	ID               string                     `json:"id"`
+	SubscriptionID   string                     `json:"subscriptionId"`
+	Expires          string                     `json:"subscriptionExpirationDateTime"`
+	TenantID         string                     `json:"tenantId"`
+	ClientState      *string                    `json:"clientState"`
+	ChangeType       string                     `json:"changeType"`
+	LifecycleEvent   string                     `json:"lifecycleEvent"`
+	Resource         string                     `json:"resource"`
+	ResourceData     json.RawMessage            `json:"resourceData"`
+	EncryptedContent *receiver.EncryptedContent `json:"encryptedContent"`
 }
 
 // ParseCollection reads a collection. It refuses what is none, and takes items with parts that it does not
@@ -64,7 +64,7 @@ type wireItem struct {
 func ParseCollection(body []byte) (Collection, error) {
 	var wire struct {
 		Value            *[]json.RawMessage `json:"value"`
-		ValidationTokens []json.RawMessage  `json:"validationTokens"`
+		ValidationTokens []string           `json:"validationTokens"`
 	}
 	if err := json.Unmarshal(body, &wire); err != nil {
 		return Collection{}, fmt.Errorf("the body is not a changeNotificationCollection: %w", err)
@@ -72,7 +72,7 @@ func ParseCollection(body []byte) (Collection, error) {
 	if wire.Value == nil {
 		return Collection{}, errors.New(`the body is not a changeNotificationCollection: it has no "value"`)
 	}
-	collection := Collection{Value: make([]Notification, len(*wire.Value)), Tokens: len(wire.ValidationTokens)}
+	collection := Collection{Value: make([]Notification, len(*wire.Value)), Tokens: wire.ValidationTokens}
 	for i, raw := range *wire.Value {
 		n, err := parseItem(raw)
 		if err != nil {
@@ -98,7 +98,10 @@ func parseItem(raw json.RawMessage) (Notification, error) {
 	}
 	n.Expires, _ = time.Parse(time.RFC3339, wire.Expires) // unreadable: not known
 	if wire.EncryptedContent != nil {
-		n.Encrypted = &Encrypted{CertificateID: wire.EncryptedContent.CertificateID, Size: len(wire.EncryptedContent.Data)}
+		n.Encrypted = &Encrypted{
+			CertificateID: wire.EncryptedContent.EncryptionCertificateID, Size: len(wire.EncryptedContent.Data),
+			content: *wire.EncryptedContent,
+		}
 	}
 	var timed struct {
 		EventTime string `json:"eventTime"`
