@@ -94,6 +94,10 @@ func (q *commitQueue) take() []*commit {
 	taken := map[string]bool{} // subjects, of those in the group and of those that stay behind
 	writes, bytes := 0, 0
 	for i, c := range q.waiting {
+		if err := c.given(); err != nil {
+			c.done <- result{err: err}
+			continue
+		}
 		if len(group) > 0 && (writes+len(c.messages) > MaxWrites || bytes+c.bytes > mostGroupBytes) {
 			rest = append(rest, q.waiting[i:]...)
 			break
@@ -103,15 +107,12 @@ func (q *commitQueue) take() []*commit {
 			clash = clash || taken[m.Subject]
 			taken[m.Subject] = true
 		}
-		switch err := c.given(); {
-		case err != nil:
-			c.done <- result{err: err}
-		case clash:
+		if clash {
 			rest = append(rest, c)
-		default:
-			group = append(group, c)
-			writes, bytes = writes+len(c.messages), bytes+c.bytes
+			continue
 		}
+		group = append(group, c)
+		writes, bytes = writes+len(c.messages), bytes+c.bytes
 	}
 	q.waiting = rest
 	q.busy = len(group) > 0

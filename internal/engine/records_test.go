@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -160,7 +161,7 @@ func TestRecordsModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		run++
 		m := model{tenant: heliograph.TenantID(fmt.Sprintf("tenant-%d", run)), records: map[string]heliograph.Record{}}
-		for range rapid.IntRange(1, 6).Draw(rt, "commits") { // each costs some syncs
+		for range rapid.IntRange(1, 4).Draw(rt, "commits") { // each costs some syncs
 			m.commit(t, rt, e)
 		}
 		for n := range 4 {
@@ -241,6 +242,36 @@ func TestCommitsTogether(t *testing.T) {
 				t.Errorf("%s: %+v, %v; want revision %d", name, r, err, rev)
 			}
 		})
+	}
+	all.Wait()
+}
+
+// TestGivenUpCommits: a commit whose caller has gone away stands in nobody's way.
+func TestGivenUpCommits(t *testing.T) {
+	t.Parallel()
+	e := open(t, fresh(t))
+	large := make([]heliograph.Write, engine.MaxWrites)
+	for i := range large {
+		large[i] = put(fmt.Sprintf("large.%d", i), strings.Repeat("x", 5000), 0)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	all.Go(func() { // keeps the others waiting
+		if _, err := e.Commit(t.Context(), tenant, large); err != nil {
+			t.Error(err)
+		}
+	})
+	for range 3 {
+		all.Go(func() { _, _ = e.Commit(ctx, tenant, []heliograph.Write{put("a", "x", 0)}) })
+	}
+	cancel()
+	done := make(chan error, 1)
+	all.Go(func() {
+		_, err := e.Commit(t.Context(), tenant, []heliograph.Write{put("a", "x", 0)})
+		done <- err
+	})
+	if err := wait(t, "commit", done); err != nil && heliograph.KindOf(err) != heliograph.Conflict {
+		t.Error(err)
 	}
 	all.Wait()
 }

@@ -93,6 +93,9 @@ func (t *tail) open(ctx context.Context) (jetstream.MessagesContext, uint64, err
 // next returns the next message. It waits for it until ctx is done; when wait is not zero, also no longer
 // than that, and then answers errNothing.
 func (t *tail) next(ctx context.Context, wait time.Duration) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+	if ctx.Err() != nil { // a wait does not look at it
+		return nil, nil, ctx.Err()
+	}
 	msg, meta, err := t.read(ctx, wait)
 	if err == nil {
 		return msg, meta, nil

@@ -72,6 +72,7 @@ func (e *Engine) watch(ctx context.Context, apply func([]heliograph.Record), awa
 		}
 	}
 	if !e.start(func() { w.run(tails) }) { //nolint:contextcheck // ctx bounds the start only
+		w.end()
 		return nil, unavailable(errClosed)
 	}
 	return w, nil

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"sync"
@@ -164,6 +165,46 @@ func TestWatchLoadsMany(t *testing.T) {
 	wait(t, "load", w.Ready())
 	if told, _ := v.state(); len(v.all()) != tenants*each || told != tenants*each {
 		t.Errorf("%d records, told %d times", len(v.all()), told)
+	}
+}
+
+// TestCloseDuringTheLoad: it does not wait for all that is left.
+func TestCloseDuringTheLoad(t *testing.T) {
+	t.Parallel()
+	e := open(t, fresh(t))
+	const all = 10_000
+	for n := range all / 1000 {
+		writes := make([]heliograph.Write, 1000)
+		for i := range writes {
+			writes[i] = put(fmt.Sprintf("sub.%d-%d", n, i), "x", 0)
+		}
+		commit(t, e, writes...)
+	}
+	told := 0
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	w, err := e.Watch(t.Context(), func(r []heliograph.Record) {
+		if told == 0 {
+			close(begun)
+			<-goOn
+		}
+		told += len(r)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "first record", begun)
+	closed := make(chan struct{})
+	go func() {
+		w.Close()
+		close(closed)
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_ = w.Wait(ctx, tenant, all) // time for Close to begin
+	close(goOn)
+	wait(t, "end of Close", closed)
+	if told == all {
+		t.Error("Close waited for the whole load")
 	}
 }
 
