@@ -21,6 +21,7 @@ type builder struct {
 	c      *Catalog
 	stored []source // in order
 	at     map[string]int
+	quotas map[string]Quota // by name
 }
 
 // source is a stored row and where it came from.
@@ -32,7 +33,7 @@ type source struct {
 func newBuilder(c *Catalog) *builder {
 	c.tables = &tables{byID: map[string]*Row{}, params: map[string]paramForm{}, filters: map[string]bool{}}
 	c.watchers.New = func() any { return new(Watcher) }
-	return &builder{c: c, at: map[string]int{}}
+	return &builder{c: c, at: map[string]int{}, quotas: map[string]Quota{}}
 }
 
 // read parses one file. Its rows replace those of the same id from the files before it.
@@ -52,6 +53,7 @@ func (b *builder) read(f File) {
 		b.c.params[name] = form
 	}
 	here := map[string]bool{}
+	b.refused(f.Name, file.NotSubscribable)
 	for i := range file.Resources {
 		r := &file.Resources[i]
 		switch {
@@ -119,7 +121,7 @@ func (b *rowBuilder) build() *Row {
 		MaxBasic: minutes(s.MaxExpiration.Basic), MaxRich: minutes(s.MaxExpiration.Rich),
 		LifecycleURLOver: minutes(s.LifecycleURL.RequiredOver),
 		Rich:             Rich{Supported: s.Rich.Supported, Only: s.Rich.Only, Endpoints: s.Rich.Endpoints, Content: contentOf(s.Rich.Content)},
-		DelegatedOwnOnly: s.DelegatedOwn, UserSpecific: s.UserSpecific,
+		Duplicates:       s.Duplicates, DelegatedOwnOnly: s.DelegatedOwn, UserSpecific: s.UserSpecific,
 		Billing: Billing{Models: s.BillingModels, Default: s.BillingDefault, Now: s.BillingNow},
 		Clouds:  s.Clouds, Latency: Latency(s.Latency), ODataType: s.ODataType, Example: s.Example,
 		Notes: s.Notes, Sources: s.Sources,
@@ -130,6 +132,7 @@ func (b *rowBuilder) build() *Row {
 	}
 	b.facts()
 	b.permissions()
+	b.special()
 	b.paths()
 	b.pathRules()
 	b.changes()
@@ -171,7 +174,7 @@ func (b *rowBuilder) facts() {
 		b.row.LifecycleEvents = append(b.row.LifecycleEvents, event)
 	}
 	b.options()
-	b.quotas()
+	b.readQuotas()
 }
 
 func (b *rowBuilder) oneOf(field, value string, allowed ...string) {
@@ -194,12 +197,12 @@ func (b *rowBuilder) types(field string, words []string) heliograph.ChangeType {
 func (b *rowBuilder) options() {
 	b.row.QueryOptions = make(map[string]QueryOption, len(b.stored.QueryOptions))
 	for name, o := range b.stored.QueryOptions {
-		b.oneOf("query_options: "+name, o.Rule, "allowed", "boolean", "keys", "required_when_rich", "unsupported", "forbidden", "property")
+		b.oneOf("query_options: "+name, o.Rule, "allowed", "boolean", "keys", "required_when_rich", "unsupported", "forbidden", "property", "billing")
 		b.row.QueryOptions[name] = QueryOption(o)
 	}
 }
 
-func (b *rowBuilder) quotas() {
+func (b *rowBuilder) readQuotas() {
 	for i, q := range b.stored.Quotas {
 		field := fmt.Sprintf("quotas[%d]", i)
 		quota := Quota(q)
@@ -216,6 +219,10 @@ func (b *rowBuilder) quotas() {
 			b.fail(field+": limit", "%d", quota.Limit)
 		}
 		b.row.Quotas = append(b.row.Quotas, quota)
+		if other, ok := b.quotas[quota.Name()]; ok && (other.Limit != quota.Limit || other.Rule != quota.Rule) {
+			b.fail(field, "%s is another quota in another row", quota.Name())
+		}
+		b.quotas[quota.Name()] = quota
 	}
 }
 

@@ -30,6 +30,8 @@ const DefaultProfile = "2026-04"
 type Catalog struct {
 	*tables
 	profile *Profile
+	cloud   Cloud
+	limits  map[string]int // what an operator says of quotas, by their names
 }
 
 // tables are what does not depend on the profile.
@@ -39,6 +41,7 @@ type tables struct {
 	params   map[string]paramForm
 	paths    node            // what a subscription's resource may be
 	changes  node            // what a change's path may be
+	refused  node            // what looks like a subscription's resource and is none
 	filters  map[string]bool // collections, in lower case, whose keys may stand in a $filter
 	watchers sync.Pool       // of *Watcher
 }
@@ -63,6 +66,9 @@ func Load(extra ...File) (*Catalog, error) {
 		return nil, err
 	}
 	c := &Catalog{profile: profile}
+	if c.cloud, err = loadCloud(DefaultCloud); err != nil {
+		return nil, err
+	}
 	b := newBuilder(c)
 	for _, f := range append([]File{{Name: name, Data: own}}, extra...) {
 		b.read(f)
@@ -92,7 +98,9 @@ func (c *Catalog) WithProfile(name string) (*Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Catalog{tables: c.tables, profile: p}, nil
+	other := *c
+	other.profile = p
+	return &other, nil
 }
 
 // mistakes bounds how many are told at once.

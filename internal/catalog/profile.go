@@ -24,10 +24,15 @@ type Profile struct {
 	Calls            Calls
 	ClientStateMax   int // characters
 	CertificateIDMax int // characters
+	// ReauthorizeGap is the time between a PATCH and a reauthorize in which the other must not come (contract 7.11).
+	ReauthorizeGap time.Duration
+	// Metered says that the payment model of a resource is looked at (contract section 19).
+	Metered bool
 	// EntityContext and ListContext are @odata.context with {root} and {version} to fill in.
 	EntityContext, ListContext string
 
-	refusals map[string]refusal
+	refusals  map[string]refusal
+	lifetimes map[string]lifetime
 }
 
 // What happens to a lease that is longer than its row allows.
@@ -47,6 +52,7 @@ type Backoff struct {
 // by the share of answers within Window that took longer than a limit.
 type EndpointRules struct {
 	Window     time.Duration
+	After      int // answers within the window before anything is judged
 	SlowShare  float64
 	SlowOver   time.Duration
 	SlowDelay  time.Duration // of new notifications, while it is slow

@@ -18,6 +18,7 @@ import (
 // storedProfile is the form of a file of data/profiles.
 type storedProfile struct {
 	Name       string `yaml:"name"`
+	BasedOn    string `yaml:"based_on"`
 	Expiration struct {
 		Floor time.Duration `yaml:"floor"`
 		Cap   string        `yaml:"cap"`
@@ -38,6 +39,7 @@ type storedProfile struct {
 	} `yaml:"delivery"`
 	Endpoint struct {
 		Window time.Duration `yaml:"window"`
+		After  int           `yaml:"after"`
 		Slow   struct {
 			Share      float64       `yaml:"share"`
 			Over       time.Duration `yaml:"over"`
@@ -54,7 +56,10 @@ type storedProfile struct {
 		ClientState   int `yaml:"client_state"`
 		CertificateID int `yaml:"certificate_id"`
 	} `yaml:"limits"`
-	Calls struct {
+	ReauthorizeGap time.Duration             `yaml:"reauthorize_gap"`
+	Billing        string                    `yaml:"billing"`
+	Lifetimes      map[string]storedLifetime `yaml:"lifetimes"`
+	Calls          struct {
 		Window time.Duration `yaml:"window"`
 		Limits map[string]struct {
 			App    int `yaml:"app"`
@@ -92,22 +97,41 @@ func Profiles() ([]string, error) {
 }
 
 func loadProfile(name string) (*Profile, error) {
+	var s storedProfile
+	if err := s.read(name); err != nil {
+		return nil, err
+	}
+	return s.profile(path.Join(profileDir, name+".yaml"))
+}
+
+// read puts a file over what s holds: over the profile that it is based on, if it is.
+func (s *storedProfile) read(name string) error {
 	file := path.Join(profileDir, name+".yaml")
 	text, err := data.ReadFile(file)
 	if err != nil {
 		known, _ := Profiles()
-		return nil, heliograph.Errorf(heliograph.Invalid, "config.profile", "there is no profile %q; there are: %s", name, strings.Join(known, ", "))
+		return heliograph.Errorf(heliograph.Invalid, "config.profile", "there is no profile %q; there are: %s", name, strings.Join(known, ", "))
 	}
-	var s storedProfile
+	var base struct {
+		BasedOn string `yaml:"based_on"`
+	}
+	if err := yaml.Unmarshal(text, &base); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if base.BasedOn != "" {
+		if err := s.read(base.BasedOn); err != nil {
+			return fmt.Errorf("%s: based_on: %w", file, err)
+		}
+	}
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
-	if err := d.Decode(&s); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+	if err := d.Decode(s); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
 	}
 	if s.Name != name {
-		return nil, fmt.Errorf("%s: name: %q", file, s.Name)
+		return fmt.Errorf("%s: name: %q", file, s.Name)
 	}
-	return s.profile(file)
+	return nil
 }
 
 func (s *storedProfile) profile(file string) (*Profile, error) {
@@ -118,15 +142,17 @@ func (s *storedProfile) profile(file string) (*Profile, error) {
 		FirstTimeout:     s.Delivery.FirstTimeout, RetryTimeout: s.Delivery.RetryTimeout, RetryWindow: s.Delivery.RetryWindow,
 		Backoff: Backoff(s.Delivery.Backoff),
 		Endpoint: EndpointRules{
-			Window:    s.Endpoint.Window,
+			Window: s.Endpoint.Window, After: s.Endpoint.After,
 			SlowShare: s.Endpoint.Slow.Share, SlowOver: s.Endpoint.Slow.Over, SlowDelay: s.Endpoint.Slow.Delay, ProbeEvery: s.Endpoint.Slow.ProbeEvery,
 			DropShare: s.Endpoint.Drop.Share, DropOver: s.Endpoint.Drop.Over, DropFor: s.Endpoint.Drop.Lasts,
 		},
 		Calls:          Calls{Window: s.Calls.Window, Limits: make(map[string]CallLimit)},
 		ClientStateMax: s.Limits.ClientState, CertificateIDMax: s.Limits.CertificateID,
+		ReauthorizeGap: s.ReauthorizeGap, Metered: s.Billing == billingMetered,
 		EntityContext: s.Context.Entity, ListContext: s.Context.List,
 		refusals: make(map[string]refusal, len(s.Refusals)),
 	}
+	s.dated(file, p, &bad)
 	if p.ExpirationCap != CapRefuse && p.ExpirationCap != CapClip {
 		bad.add(file, "", "expiration: cap", "%q is neither %s nor %s", p.ExpirationCap, CapRefuse, CapClip)
 	}
@@ -134,7 +160,7 @@ func (s *storedProfile) profile(file string) (*Profile, error) {
 		"expiration: floor": p.ExpirationFloor, "handshake: timeout": p.HandshakeTimeout,
 		"delivery: first_timeout": p.FirstTimeout, "delivery: retry_timeout": p.RetryTimeout,
 		"delivery: retry_window": p.RetryWindow, "delivery: backoff": p.Backoff.First, "endpoint: window": p.Endpoint.Window,
-		"calls: window": p.Calls.Window,
+		"calls: window": p.Calls.Window, "reauthorize_gap": p.ReauthorizeGap,
 	} {
 		if d <= 0 {
 			bad.add(file, "", field, "missing")

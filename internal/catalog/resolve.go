@@ -86,7 +86,7 @@ func (c *Catalog) Resolve(resource string, me Me) ([]Resolved, error) {
 		found = append(found, res)
 	}
 	if len(found) == 0 {
-		return nil, c.refuse("create.resource.unknown", resource, nil)
+		return nil, c.refuse(c.unknown(&r), resource, nil)
 	}
 	return found, nil
 }

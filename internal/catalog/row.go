@@ -34,6 +34,8 @@ type Row struct {
 	Rich             Rich
 	// DelegatedOwnOnly says that a signed-in user reaches the own mailbox only (contract 3.2.8).
 	DelegatedOwnOnly bool
+	// Duplicates says that an application may have equal subscriptions beside each other.
+	Duplicates bool
 	// UserSpecific says that notifyOnUserSpecificProperties is understood (contract 13.21).
 	UserSpecific bool
 	// MaxIDs bounds the ids of one subscription, where it names a list of them, or is 0.
@@ -52,6 +54,8 @@ type Row struct {
 	templates   []*template
 	byPath      map[string]pathRule // by template
 	permissions [callerKinds]grants
+	byFilter    map[string][]string // permissions that suffice for a $filter that names the value
+	unlisted    []callerKind        // to whom Subscription.Read.All does not list the row's subscriptions
 	// single is the path of one instance, by the template of a list of them.
 	single map[string]*template
 	// keyFilters are the properties that name keys in a $filter; options those that make more changes visible.
@@ -153,12 +157,10 @@ func (r *Row) Permits(caller *heliograph.Caller, res *Resolved, strict bool) (ok
 			return slices.Contains(g.rsc, p) != byConsent
 		})
 	}
-	for _, p := range caller.Permissions() {
-		if slices.Contains(sufficient, p) {
-			return true, sufficient
-		}
+	if r.byFilter != nil {
+		return r.permitsFilter(caller, res, sufficient)
 	}
-	return false, sufficient
+	return holdsAny(caller, sufficient), sufficient
 }
 
 // Permissions returns every permission that suffices for some caller of the row, of applications and of users.

@@ -4,8 +4,14 @@ package catalog
 
 // storedFile is a file of resources.
 type storedFile struct {
-	Parameters map[string]storedParameter `yaml:"parameters"`
-	Resources  []storedRow                `yaml:"resources"`
+	Parameters      map[string]storedParameter `yaml:"parameters"`
+	NotSubscribable []storedRefused            `yaml:"not_subscribable"`
+	Resources       []storedRow                `yaml:"resources"`
+}
+
+type storedRefused struct {
+	Path string `yaml:"path"`
+	Rule string `yaml:"rule"`
 }
 
 type storedParameter struct {
@@ -34,6 +40,9 @@ type storedRow struct {
 	BySource        map[string]any        `yaml:"permissions_by_source"` // what each seed page says: for people
 	Newest          storedPermissions     `yaml:"permissions_newest_docs"`
 	Concept         storedPermissions     `yaml:"permissions_extra_concept_pages"`
+	ByFilter        map[string][]string   `yaml:"permissions_by_filter"`
+	NotListed       []string              `yaml:"not_listed_by_read_all"`
+	Duplicates      bool                  `yaml:"duplicates"`
 	DelegatedOwn    bool                  `yaml:"delegated_own_only"`
 	ChangeTypes     []string              `yaml:"change_types"`
 	ChangeTypeBasis string                `yaml:"change_types_basis"`

@@ -26,6 +26,8 @@ type leaf struct {
 	tmpl   *template
 	means  *template // what it is another spelling of, or tmpl itself
 	change *change   // in the tree of changes
+	// refusal is the rule that refuses, in the tree of what cannot be subscribed to.
+	refusal string
 }
 
 // insert adds a leaf under its template. Two templates that lead to the same place must call their parameters
