@@ -80,6 +80,13 @@ func sign(key jose.SigningKey, claims map[string]any) string {
 	return must(must(signer.Sign(must(json.Marshal(claims)))).CompactSerialize())
 }
 
+// critical returns a good token but for a header that must be understood (RFC 7515, 4.1.11).
+func critical(key *rsa.PrivateKey, claims map[string]any) string {
+	options := (&jose.SignerOptions{}).WithCritical("b64").WithHeader("b64", true)
+	signer := must(jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: key, KeyID: "first"}}, options))
+	return must(must(signer.Sign(must(json.Marshal(claims)))).CompactSerialize())
+}
+
 func (a *authority) verifier(t *testing.T, change func(*receiver.TokenOptions)) *receiver.TokenVerifier {
 	t.Helper()
 	microsoft := receiver.Microsoft()
@@ -161,23 +168,24 @@ func TestForgedTokens(t *testing.T) {
 	other["tid"] = "00000000-0000-0000-0000-000000000002"
 	otherParts := strings.Split(a.sign(other), ".")
 	for name, forged := range map[string]string{
-		"nothing":                  "",
-		"words":                    "words",
-		"two parts":                parts[0] + "." + parts[1],
-		"four parts":               good + ".x",
-		"no algorithm":             head(`{"alg":"none","kid":"first"}`) + "." + parts[1] + ".",
-		"no algorithm, signed":     head(`{"alg":"none","kid":"first"}`) + "." + parts[1] + "." + parts[2],
-		"HMAC with the public key": sign(jose.SigningKey{Algorithm: jose.HS256, Key: jose.JSONWebKey{Key: public, KeyID: "first"}}, claims()),
-		"RSA-PSS":                  sign(jose.SigningKey{Algorithm: jose.PS256, Key: jose.JSONWebKey{Key: a.key, KeyID: "first"}}, claims()),
-		"another's key":            sign(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: mine, KeyID: "first"}}, claims()),
-		"an unknown key":           sign(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: mine, KeyID: "second"}}, claims()),
-		"no key id":                sign(jose.SigningKey{Algorithm: jose.RS256, Key: a.key}, claims()),
-		"its key along":            head(`{"alg":"RS256","kid":"first","jwk":`+string(public)+`,"crit":["jwk"]}`) + "." + parts[1] + "." + parts[2],
-		"another's payload":        parts[0] + "." + otherParts[1] + "." + parts[2],
-		"another's signature":      parts[0] + "." + parts[1] + "." + otherParts[2],
-		"no signature":             parts[0] + "." + parts[1] + ".",
-		"padding":                  good + "=",
-		"too long":                 good + strings.Repeat("A", 16<<10),
+		"nothing":                      "",
+		"words":                        "words",
+		"two parts":                    parts[0] + "." + parts[1],
+		"four parts":                   good + ".x",
+		"no algorithm":                 head(`{"alg":"none","kid":"first"}`) + "." + parts[1] + ".",
+		"no algorithm, signed":         head(`{"alg":"none","kid":"first"}`) + "." + parts[1] + "." + parts[2],
+		"HMAC with the public key":     sign(jose.SigningKey{Algorithm: jose.HS256, Key: jose.JSONWebKey{Key: public, KeyID: "first"}}, claims()),
+		"RSA-PSS":                      sign(jose.SigningKey{Algorithm: jose.PS256, Key: jose.JSONWebKey{Key: a.key, KeyID: "first"}}, claims()),
+		"another's key":                sign(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: mine, KeyID: "first"}}, claims()),
+		"an unknown key":               sign(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: mine, KeyID: "second"}}, claims()),
+		"no key id":                    sign(jose.SigningKey{Algorithm: jose.RS256, Key: a.key}, claims()),
+		"its key along":                head(`{"alg":"RS256","kid":"first","jwk":`+string(public)+`,"crit":["jwk"]}`) + "." + parts[1] + "." + parts[2],
+		"a demand that we do not know": critical(a.key, claims()),
+		"another's payload":            parts[0] + "." + otherParts[1] + "." + parts[2],
+		"another's signature":          parts[0] + "." + parts[1] + "." + otherParts[2],
+		"no signature":                 parts[0] + "." + parts[1] + ".",
+		"padding":                      good + "=",
+		"too long":                     good + strings.Repeat("A", 16<<10),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -295,6 +303,13 @@ func TestKeysAreFetchedSeldom(t *testing.T) {
 	}
 	if n := a.fetches.Load(); n != 2 {
 		t.Errorf("%d fetches for two keys", n)
+	}
+	offset.Store(int64(13 * time.Hour)) // and twice a day, so that a key that was withdrawn goes
+	if err := v.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := a.fetches.Load(); n != 3 {
+		t.Errorf("%d fetches after half a day", n)
 	}
 }
 
