@@ -1,7 +1,7 @@
 # Everything that is done with this repository, in one word each. Nothing but Go is needed; race wants a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run dev test test-short race fuzz bench lint fmt generate verify cover size cross check
+.PHONY: help build run dev test test-script race fuzz bench lint fmt generate verify cover size cross check
 
 # The linters stand in a module of their own: what they depend on is not what the server depends on.
 LINT := go tool -modfile=tools/go.mod golangci-lint
@@ -21,8 +21,8 @@ dev: ## a server for development, on this machine only
 test: ## every test
 	go test ./...
 
-test-short: ## the tests that take no time
-	go test -short ./...
+test-script: ## what a user could type: testdata/script
+	go test -run '^TestScripts$$' ./cmd/heliograph
 
 race: ## every test under the race detector, in another order each time
 	go test -race -shuffle=on ./...
