@@ -92,3 +92,24 @@ func TestPageTokensAreSealed(t *testing.T) {
 		}
 	}
 }
+
+// contract 6.1: an option that would change which subscriptions are meant is refused, others are told to be ignored.
+func TestListOptions(t *testing.T) {
+	t.Parallel()
+	b, _ := newMemoryBench(t)
+	for option, refused := range map[string]bool{
+		"$filter": true, "$search": true, "$skip": true, "$apply": true, "$deltatoken": true,
+		"$top": false, "$select": false, "$orderby": false, "$count": false, "$expand": false,
+	} {
+		list, err := b.service.List(t.Context(), user("Mail.Read"), subscribe.ListRequest{Options: []string{option}})
+		if !refused {
+			if err != nil || !slices.Equal(list.Ignored, []string{option}) {
+				t.Errorf("%s: %+v, %v", option, list, err)
+			}
+			continue
+		}
+		if got := refusal(t, err); got.Rule != "list.query" || got.Message != "The query parameter '"+option+"' is not supported." || got.Code != "BadRequest" {
+			t.Errorf("%s: %+v", option, got)
+		}
+	}
+}

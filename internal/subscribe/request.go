@@ -46,6 +46,8 @@ type UpdateRequest struct {
 type ListRequest struct {
 	// SkipToken is List.Next of the page before, or empty for the first.
 	SkipToken string
+	// Options are the names of the OData query options that came besides, such as $filter.
+	Options []string
 }
 
 // List is one page of subscriptions, oldest first.
@@ -53,4 +55,6 @@ type List struct {
 	Subscriptions []heliograph.Subscription
 	// Next asks for the next page; it is empty on the last.
 	Next string
+	// Ignored are the options of the request that were not looked at.
+	Ignored []string
 }
