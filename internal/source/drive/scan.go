@@ -1,0 +1,419 @@
+package drive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"heliograph.dev"
+)
+
+// A time-stamp may be coarser than two writes are apart. Most file systems stamp with the kernel's tick, some
+// with whole seconds, one with two.
+const (
+	fineGrain   = 20 * time.Millisecond
+	coarseGrain = 2 * time.Second
+)
+
+// scan looks at parts of the folder, brings the tree up to date and notes each step.
+//
+// The rules: a name that is still there keeps its item, whatever was moved into its place, because that is how
+// programs save. A new name whose file was known under a name that is gone is that item, moved. What is
+// neither there nor found elsewhere is deleted, and this is decided last, when everything else has been seen.
+type scan struct {
+	*Drive
+	ctx     context.Context //nolint:containedctx // a scan lives as long as one call
+	since   time.Time       // when it happened, for the changes
+	content bool            // contents may have changed without leaving a trace in the facts
+	all     bool            // everything is looked at
+	silent  bool            // note nothing
+
+	steps  []step
+	gone   []*item           // missing where they were
+	linked map[identity]bool // of files that changed and have further names
+
+	// Where the items of the folder looked at last are.
+	folder *item
+	place  place
+}
+
+func (d *Drive) newScan(ctx context.Context, since time.Time) *scan {
+	return &scan{Drive: d, ctx: ctx, since: since, linked: make(map[identity]bool)}
+}
+
+// at returns the path of an item in the file system.
+func (d *Drive) at(where string) string { return filepath.Join(d.opts.Dir, filepath.FromSlash(where)) }
+
+// everything looks at all there is. The root must be what it was.
+func (s *scan) everything() error {
+	s.content, s.all = true, true
+	if err := s.checkRoot(); err != nil {
+		return err
+	}
+	return s.list(s.tree.root, true)
+}
+
+var (
+	errNotThere = errors.New("the folder is gone, or another has taken its place")
+	errStopped  = errors.New("stopped")
+)
+
+// checkRoot makes sure that the folder is still there: when its disk is taken away, nobody has deleted the
+// files.
+func (s *scan) checkRoot() error {
+	f, err := lookAt(s.opts.Dir)
+	if isMissing(err) || err == nil && (f.kind != folder || !f.sameAs(s.tree.root.identity)) {
+		return errNotThere
+	}
+	return err
+}
+
+// look looks at one path.
+func (s *scan) look(where string) error {
+	if where == "" {
+		return s.everything()
+	}
+	dir, name := split(where)
+	parent := s.tree.at(dir)
+	if parent == nil || parent.kind != folder {
+		return s.look(dir) // not known yet: it is new, and everything in it
+	}
+	it, fresh := s.lookIn(parent, name)
+	if it == nil || it.kind != folder {
+		return nil
+	}
+	return s.list(it, fresh)
+}
+
+func split(where string) (dir, name string) {
+	dir, name = path.Split(where)
+	return path.Clean("/" + dir)[1:], name
+}
+
+// lookIn looks at one name of a folder. It returns the item that is there, and whether nothing is known of
+// what is in it.
+func (s *scan) lookIn(parent *item, name string) (it *item, fresh bool) {
+	where := path.Join(parent.path(), name)
+	f, err := lookAt(s.at(where))
+	known := parent.children[name]
+	switch {
+	case isMissing(err) || err == nil && f.kind == other:
+		if known != nil {
+			s.gone = append(s.gone, known)
+		}
+		return nil, false
+	case err != nil:
+		s.passOver(where, err)
+		return known, false
+	}
+	if known != nil && known.kind != f.kind { // something else has taken its name
+		s.tree.detach(known)
+		s.gone = append(s.gone, known)
+		known = nil
+	}
+	if known != nil {
+		return known, s.refresh(known, f)
+	}
+	switch was := s.tree.byFile[f.identity]; s.origin(was, parent, name, f) {
+	case isMoved:
+		return s.move(was, parent, name, f), f.kind == folder
+	case isAlias:
+		return nil, false
+	case isNew:
+	}
+	it = &item{id: heliograph.NewGUID(), facts: f, created: f.birth}
+	if it.created == 0 {
+		it.created = f.modified
+	}
+	it.doubtful = s.isDoubtful(f)
+	s.tree.put(it, parent, name)
+	s.note(heliograph.Created, it, nil)
+	s.changed(it)
+	return it, f.kind == folder
+}
+
+// passOver leaves what cannot be looked at as it was.
+func (s *scan) passOver(where string, err error) {
+	s.opts.Logger.WarnContext(s.ctx, "cannot look at a part of the drive", slog.String("path", where), slog.Any("error", err))
+}
+
+// refresh compares an item with what is at its place now. It reports whether a folder is another one.
+func (s *scan) refresh(it *item, f facts) (fresh bool) {
+	same := f.sameAs(it.identity)
+	if it.kind == folder {
+		if s.tree.learn(it, f); !same {
+			s.note(0, it, nil)
+		}
+		return !same
+	}
+	if same && f.size == it.size && f.modified == it.modified && (!it.doubtful || !s.content) {
+		it.links = f.links
+		return false
+	}
+	s.tree.learn(it, f)
+	it.doubtful = s.isDoubtful(f)
+	s.note(heliograph.Updated, it, nil)
+	s.changed(it)
+	return false
+}
+
+// changed remembers a file that may have other names: the system told only of the one that it was written by.
+func (s *scan) changed(it *item) {
+	if it.kind == file && it.links > 1 && !s.all {
+		s.linked[it.identity] = true
+	}
+}
+
+// lookAtLinks looks at the other names of files that changed.
+func (s *scan) lookAtLinks() {
+	if len(s.linked) == 0 {
+		return
+	}
+	for link := range s.tree.root.below() {
+		if !s.linked[link.identity] {
+			continue
+		}
+		f, err := lookAt(s.at(link.path()))
+		if err == nil && f.identity == link.identity && (f.size != link.size || f.modified != link.modified) {
+			s.tree.learn(link, f)
+			link.doubtful = s.isDoubtful(f)
+			s.note(heliograph.Updated, link, nil)
+		}
+	}
+}
+
+func (s *scan) isDoubtful(f facts) bool {
+	if f.kind != file {
+		return false
+	}
+	grain := fineGrain
+	if f.modified%int64(time.Second) == 0 {
+		grain = coarseGrain
+	}
+	age := s.opts.Clock.Now().Sub(time.Unix(0, f.modified))
+	return age.Abs() < grain
+}
+
+// origin is where something with a new name comes from.
+type origin uint8
+
+const (
+	isNew   origin = iota // nowhere
+	isMoved               // from a place where it no longer is
+	isAlias               // nowhere: it is a known name, spelled as the file system takes it but does not list it
+)
+
+// origin finds out whether a new name is that of a known item.
+func (s *scan) origin(was, parent *item, name string, f facts) origin {
+	if was == nil || was.kind != f.kind || f.node == 0 || isIn(parent, was) {
+		return isNew
+	}
+	if f.birth == 0 && f.kind == file && (f.size != was.size || f.modified != was.modified) {
+		return isNew // more likely a number that is used again
+	}
+	if !was.attached() {
+		return isMoved
+	}
+	there, err := lookAt(s.at(was.path()))
+	switch {
+	case isMissing(err) || err == nil && there.kind != was.kind:
+		return isMoved
+	case err != nil || there.identity != f.identity:
+		return isNew // its old name keeps the item
+	case f.kind == file && f.links > 1:
+		return isNew // a second name for the same file
+	}
+	// Two names, one entry: the file system does not mind how names are spelled. The one that it lists is right.
+	switch {
+	case !s.isListed(parent, name):
+		return isAlias
+	case !s.isListed(was.parent, was.name):
+		return isMoved
+	}
+	return isNew
+}
+
+// isIn reports whether an item is another one or below it.
+func isIn(it, folder *item) bool {
+	for ; it != nil; it = it.parent {
+		if it == folder {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *scan) isListed(parent *item, name string) bool {
+	entries, err := os.ReadDir(s.at(parent.path()))
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if e.Name() == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *scan) move(it, parent *item, name string, f facts) *item {
+	from := &former{in: s.placeOf(it), name: it.name}
+	if it.kind == folder {
+		s.watch.forget(it)
+	}
+	if f.size != it.size || f.modified != it.modified {
+		it.doubtful = s.isDoubtful(f)
+	}
+	s.tree.learn(it, f)
+	s.tree.put(it, parent, name)
+	s.folder = nil // what is in it is elsewhere now
+	s.note(heliograph.Updated, it, from)
+	s.changed(it)
+	return it
+}
+
+// list looks at what is in a folder. With everything, it looks into the folders that it knows, too. It watches
+// the folder first: what happens while it reads is seen by the one or by the other.
+func (s *scan) list(it *item, everything bool) error {
+	if s.ctx.Err() != nil {
+		return errStopped
+	}
+	where := it.path()
+	s.watch.add(where, it.identity)
+	s.listing++
+	listing := s.listing
+	var inside []*item
+	err := s.eachName(where, func(name string) {
+		child, fresh := s.lookIn(it, name)
+		if child == nil {
+			return
+		}
+		child.seen = listing
+		if child.kind == folder && (fresh || everything) {
+			inside = append(inside, child)
+		}
+	})
+	switch {
+	case isMissing(err) && it.parent != nil:
+		s.gone = append(s.gone, it)
+		return nil
+	case err != nil && it.parent == nil:
+		return fmt.Errorf("list the folder: %w", err)
+	case err != nil:
+		s.passOver(where, err)
+		return nil
+	}
+	for _, child := range it.children {
+		if child.seen != listing {
+			s.gone = append(s.gone, child)
+		}
+	}
+	for _, child := range inside {
+		if err := s.list(child, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachName reads the names in a folder, in the order of the file system and a thousand at a time.
+func (s *scan) eachName(where string, visit func(name string)) error {
+	dir, err := os.Open(s.at(where))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dir.Close() }() // only read
+	for {
+		names, err := dir.Readdirnames(1000)
+		for _, name := range names {
+			visit(name)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// finish decides about what was missing, and returns the steps.
+func (s *scan) finish() ([]step, error) {
+	if len(s.gone) > 0 {
+		if err := s.checkRoot(); err != nil {
+			return nil, err
+		}
+		if err := s.claim(); err != nil {
+			return nil, err
+		}
+		s.removeGone()
+	}
+	s.lookAtLinks()
+	return s.steps, nil
+}
+
+// claim looks for what is missing among the names that still wait to rest: a rename is two events.
+func (s *scan) claim() error {
+	for _, where := range s.settle.Waiting() {
+		if s.tree.at(where) != nil {
+			continue
+		}
+		f, err := lookAt(s.at(where))
+		if err != nil || s.tree.byFile[f.identity] == nil {
+			continue
+		}
+		s.settle.Drop(where)
+		if err := s.look(where); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeGone removes what is nowhere. Items whose name was taken come first, the deepest before the others:
+// when the folder that they were in is removed, they are not found in it any more.
+func (s *scan) removeGone() {
+	slices.SortStableFunc(s.gone, func(a, b *item) int {
+		switch first, second := a.attached(), b.attached(); {
+		case first && second:
+			return 0
+		case first:
+			return 1
+		case second:
+			return -1
+		}
+		return b.depth() - a.depth()
+	})
+	for _, it := range s.gone {
+		if it.parent != nil && s.isGone(it) {
+			s.watch.forget(it)
+			s.remove(it)
+		}
+	}
+}
+
+func (s *scan) isGone(it *item) bool {
+	if !it.attached() {
+		return true
+	}
+	f, err := lookAt(s.at(it.path()))
+	return isMissing(err) || err == nil && f.kind == other
+}
+
+// remove forgets an item and what is in it, from the leaves on.
+func (s *scan) remove(it *item) {
+	for _, child := range it.children {
+		s.remove(child)
+	}
+	s.note(heliograph.Deleted, it, nil)
+	s.tree.remove(it)
+	s.changed(it)
+	it.parent = nil // it may be in the list of those that are missing again
+}
