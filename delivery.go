@@ -28,8 +28,10 @@ const (
 	GivenUpRemoved  Reason = "subscription_removed" // deleted meanwhile
 	GivenUpExpired  Reason = "subscription_expired"
 	GivenUpLost     Reason = "change_unreadable" // its frame failed its checksum or is gone
+	GivenUpDropped  Reason = "dropped"           // its endpoint answered far too late far too often
 	GivenUpUnsealed Reason = "unsealable"        // its certificate cannot be used
 	ParkedIll       Reason = "endpoint_ill"
+	ParkedSlow      Reason = "endpoint_slow"   // it answers late too often: new ones wait
 	ParkedBehind    Reason = "endpoint_behind" // more pending than memory may hold
 	WithheldType    Reason = "change_type"     // why a change did not reach a subscription
 	WithheldFilter  Reason = "filter"

@@ -50,6 +50,7 @@ func house() map[string]room {
 		"catalog":             {pure, "heliograph odata"},
 		"content":             {pure, "heliograph catalog odata rawjson"},
 		"engine/frame":        {pure, "heliograph"},
+		"health":              {pure, "heliograph"},
 		"match":               {pure, "heliograph catalog"},
 		"odata":               {pure, ""},
 		"rawjson":             {pure, ""},
@@ -61,7 +62,7 @@ func house() map[string]room {
 		"subscribe/record":    {pure, "heliograph"},
 		"throttle":            {pure, "heliograph"},
 
-		"deliver":   {step, "heliograph catalog clock match retry"},
+		"deliver":   {step, "heliograph catalog clock health match retry"},
 		"ingest":    {step, "heliograph"},
 		"subscribe": {step, "heliograph catalog clock odata seal subscribe/record"},
 
@@ -83,7 +84,7 @@ func house() map[string]room {
 		"source/drive":       {edge, "heliograph clock source/drive/settle"},
 		"telemetry":          {edge, "heliograph deliver ingest"},
 
-		"app": {wiring, "heliograph catalog clock config content deliver engine httpapi identity identity/devissuer ingest " +
+		"app": {wiring, "heliograph catalog clock config content deliver engine health httpapi identity identity/devissuer ingest " +
 			"localca match outbound retry seal seal/recent seal/token source/drive subscribe telemetry"},
 
 		"cli":            {tool, "heliograph app client clock config listen receiver telemetry"},

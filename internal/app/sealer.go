@@ -30,6 +30,9 @@ type sealer struct {
 	tokens func() (*token.Tokens, error)
 }
 
+// keptPlain bounds the buffer for plaintext that is kept for the next notification.
+const keptPlain = 64 << 10
+
 func (a *App) setUpSealing(ctx context.Context) error {
 	opts := token.Options{
 		Base: a.tokenIssuer(), Sender: heliograph.AppID(a.cfg.Tokens.Sender), Now: a.clock.Now,
@@ -45,13 +48,24 @@ func (a *App) setUpSealing(ctx context.Context) error {
 		plain: sync.Pool{New: func() any { return new([]byte) }},
 	}
 	inUse := make(chan *token.Tokens, 1)
-	a.parts.sealer.tokens = sync.OnceValues(func() (*token.Tokens, error) {
-		made, err := token.New(context.WithoutCancel(ctx), opts)
-		if err == nil {
-			inUse <- made
+	var (
+		making sync.Mutex
+		made   *token.Tokens
+	)
+	a.parts.sealer.tokens = func() (*token.Tokens, error) {
+		making.Lock()
+		defer making.Unlock()
+		if made != nil {
+			return made, nil
 		}
-		return made, err
-	})
+		fresh, err := token.New(context.WithoutCancel(ctx), opts)
+		if err != nil {
+			return nil, err // the next call tries again
+		}
+		made = fresh
+		inUse <- made
+		return made, nil
+	}
 	a.life.background(ctx, "validation keys", func(ctx context.Context) {
 		select {
 		case tokens := <-inUse:
@@ -88,7 +102,9 @@ func (s *sealer) AppendContent(b []byte, t *match.Target, change *heliograph.Cha
 	buf, _ := s.plain.Get().(*[]byte)
 	defer func() {
 		clear((*buf)[:cap(*buf)])
-		s.plain.Put(buf)
+		if cap(*buf) <= keptPlain {
+			s.plain.Put(buf)
+		}
 	}()
 	*buf, err = content.Append((*buf)[:0], t.Row, asked, change.Data, content.Instance{
 		ODataType: i.ODataType(true), ODataID: i.ODataID(t.Resource, true), ID: i.ID(),

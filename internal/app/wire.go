@@ -14,6 +14,7 @@ import (
 	"heliograph.dev/internal/catalog"
 	"heliograph.dev/internal/deliver"
 	"heliograph.dev/internal/engine"
+	"heliograph.dev/internal/health"
 	"heliograph.dev/internal/httpapi"
 	"heliograph.dev/internal/identity"
 	"heliograph.dev/internal/identity/devissuer"
@@ -192,6 +193,7 @@ func (a *App) startDelivery(ctx context.Context) error {
 	a.parts.dispatcher = deliver.New(deliver.Options{
 		Partitions: partitions, Log: changeLog{a.parts.engine}, Read: a.read, Backlog: backlogOf{a.parts.engine},
 		Index: a.parts.index, Prepare: a.prepare, Sealer: a.parts.sealer, Retry: retryPolicy(a.parts.catalog.Profile()),
+		Health: health.Rules(a.parts.catalog.Profile().Endpoint), Drop: a.cfg.Delivery.Drop,
 		Limits: deliveryLimits(&a.cfg), Observer: a.parts.metrics, Clock: a.clock, Dice: rand.Float64, Logger: a.log,
 	})
 	if err := a.parts.dispatcher.Start(ctx, backlog); err != nil {

@@ -193,6 +193,9 @@ type Delivery struct {
 	LaneFlights int `key:"lane_flights"`
 	// How many bytes of the change log may be in memory, read and not yet done with.
 	MaxInFlight Bytes `key:"max_in_flight"`
+	// Discard what comes for an endpoint that answers far too late far too often, as Graph does: dev does, to show an
+	// application what it will meet. Otherwise it waits on disk like what comes for any ill endpoint.
+	Drop bool `key:"drop"`
 	// How many accepted changes may wait to be read before publishers are asked to slow down (429).
 	MaxUnread int `key:"max_unread"`
 }
@@ -229,6 +232,7 @@ func Default(mode Mode) *Config {
 		c.Store.Partitions, c.Store.Shards = 1, 1
 		c.Store.MaxLogBytes, c.Store.MinFreeBytes = 1<<30, 128<<20
 		c.Outbound.AllowLoopback = true
+		c.Delivery.Drop = true
 	}
 	return c
 }

@@ -95,6 +95,8 @@ func help(key string) string {
 		return "how many POSTs to one endpoint may be under way"
 	case "delivery.max_in_flight":
 		return "how many bytes of the change log may be in memory, read and not yet done with"
+	case "delivery.drop":
+		return "discard what comes for an endpoint that answers far too late far too often, as Graph does: dev does, to show an application what it will meet"
 	case "delivery.max_unread":
 		return "how many accepted changes may wait to be read before publishers are asked to slow down (429)"
 	case "log.level":

@@ -9,6 +9,7 @@
 //	flight.go   one POST with all that is pending, up to the limits; what its outcome means
 //	parker.go   when the endpoint is ill or slow: write references to the backlog, out of memory
 //	drain.go    when its time has come: read them back, in order, and deliver
+//	endpoint.go what an endpoint's answers make of it: healthy, slow, dropping
 //	tracker.go  a frame is done when each of its notifications is delivered, parked or given up;
 //	            the cursor follows the oldest frame that is not
 //
@@ -36,6 +37,7 @@ import (
 	"heliograph.dev"
 	"heliograph.dev/internal/catalog"
 	"heliograph.dev/internal/clock"
+	"heliograph.dev/internal/health"
 	"heliograph.dev/internal/match"
 	"heliograph.dev/internal/retry"
 )
@@ -140,9 +142,13 @@ type Options struct {
 	Index      *match.Index
 	Catalog    *catalog.Catalog
 	// Prepare readies an endpoint; tls is the latestSupportedTlsVersion that its subscriptions asked for.
-	Prepare  func(endpoint heliograph.Endpoint, tls match.TLS) (Receiver, error)
-	Sealer   Sealer
-	Retry    retry.Policy
+	Prepare func(endpoint heliograph.Endpoint, tls match.TLS) (Receiver, error)
+	Sealer  Sealer
+	Retry   retry.Policy
+	// Health says when an endpoint is slow or dropping. Drop discards what comes for one that is dropping, as Graph
+	// does (contract 10.9); else it is parked.
+	Health   health.Rules
+	Drop     bool
 	Limits   Limits
 	Observer Observer
 	Clock    clock.Clock

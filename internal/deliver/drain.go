@@ -5,17 +5,19 @@ import (
 	"time"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/health"
 )
 
 // retryEngine is how long a drain waits when the engine, not the endpoint, failed.
 const retryEngine = time.Second
 
-// drain reads a parked lane's backlog from its start, once wake is closed, and delivers it in order, one POST
+// drain reads a parked lane's backlog from its start, once wake or hurry is closed, and delivers it in order, one POST
 // at a time: a first small one shows whether the endpoint is well, each success doubles the next. When the
 // backlog is empty the lane is live again.
-func (l *lane) drain(wake <-chan struct{}) {
+func (l *lane) drain(wake, hurry <-chan struct{}) {
 	select {
 	case <-wake:
+	case <-hurry:
 	case <-l.d.accepting.Done():
 		return
 	}
@@ -25,7 +27,11 @@ func (l *lane) drain(wake <-chan struct{}) {
 		run.batch = 1
 	}
 	run.failures = l.failures
+	run.probing = l.probeLocked()
 	l.mu.Unlock()
+	if run.probing {
+		run.batch = 1
+	}
 	for !l.d.isStopping() {
 		written := l.writes()
 		messages, err := l.d.opts.Backlog.Parked(l.d.ctx, l.endpoint, 0, 1)
@@ -56,7 +62,7 @@ func (l *lane) again(at time.Time, failures int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.draining = false
-	l.failures, l.resumeAt = failures, at
+	l.failures, l.resumeAt = failures, l.laterLocked(at)
 	l.scheduleLocked()
 }
 
@@ -66,6 +72,9 @@ type drainRun struct {
 	batch    int
 	failures int
 	attempt  *heliograph.Attempt // the last failed one
+	// probing says that the endpoint is slow or dropping, and that this drain finds out whether it still is.
+	probing bool
+	probes  int
 	// last is how far each subscription has come: after a crash some references were parked twice.
 	last map[heliograph.SubscriptionID]heliograph.Position
 	note posting
@@ -110,6 +119,7 @@ func (r *drainRun) message(m *ParkedMessage) error {
 			return err
 		}
 		failed, attempt := l.send(items, max(1, r.failures), &r.note)
+		still := l.observe(attempt)
 		if len(failed) > 0 {
 			if attempt.Reason != heliograph.Stopped {
 				r.failures++
@@ -123,10 +133,27 @@ func (r *drainRun) message(m *ParkedMessage) error {
 		l.drainedRefs += n
 		if attempt != nil {
 			r.failures, r.attempt = 0, nil
-			r.batch = min(2*r.batch, l.d.opts.Limits.BatchCount)
+			if err := r.probed(still); err != nil {
+				return err
+			}
 		}
 	}
 	return l.d.opts.Backlog.Unpark(l.d.ctx, l.endpoint, m.Sequence)
+}
+
+// probed takes the answer to a probe into account, and lets the next batch grow when the endpoint is well.
+func (r *drainRun) probed(state health.State) error {
+	if state == health.Healthy {
+		r.probing = false
+	}
+	if !r.probing {
+		r.batch = min(2*r.batch, r.l.d.opts.Limits.BatchCount)
+		return nil
+	}
+	if r.probes++; r.probes >= health.Probes {
+		return errIll{}
+	}
+	return nil
 }
 
 // load turns references back into notifications, less those that are given up.

@@ -22,6 +22,7 @@ func (l *lane) fly() {
 		l.mu.Unlock()
 		failed, attempt := l.send(carried.items, 0, &note)
 		l.mu.Lock()
+		l.observeLocked(attempt)
 		if len(failed) > 0 {
 			l.failedLocked(attempt)
 		} else if l.limit < l.d.opts.Limits.LaneFlights {
@@ -40,7 +41,7 @@ func (l *lane) failedLocked(attempt *heliograph.Attempt) {
 	if l.parked {
 		return
 	}
-	at := l.d.opts.Retry.Next(l.d.now(), 1, attempt, l.d.opts.Dice())
+	at := l.laterLocked(l.d.opts.Retry.Next(l.d.now(), 1, attempt, l.d.opts.Dice()))
 	l.parkLocked(heliograph.ParkedIll, at, 1)
 }
 

@@ -19,6 +19,7 @@ import (
 	"heliograph.dev/internal/clock"
 	"heliograph.dev/internal/deliver"
 	"heliograph.dev/internal/engine"
+	"heliograph.dev/internal/health"
 	"heliograph.dev/internal/match"
 	"heliograph.dev/internal/outbound"
 	"heliograph.dev/internal/retry"
@@ -38,6 +39,7 @@ type bench struct {
 	out    *outbound.Client
 	heard  *observer
 	limits deliver.Limits
+	drop   bool
 	d      *deliver.Dispatcher
 	sent   int
 }
@@ -81,7 +83,7 @@ func (b *bench) start() {
 			First: 2 * time.Second, Max: 10 * time.Minute, Factor: 2, Window: 4 * time.Hour,
 			FirstTimeout: 3 * time.Second, Timeout: 10 * time.Second, MaxRetryAfter: time.Hour,
 		},
-		Limits: b.limits, Observer: b.heard, Clock: b.clock, Dice: func() float64 { return 0 },
+		Health: health.Rules(b.cat.Profile().Endpoint), Drop: b.drop, Limits: b.limits, Observer: b.heard, Clock: b.clock, Dice: func() float64 { return 0 },
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err := b.d.Start(b.tb.Context(), backlog); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"heliograph.dev"
 	"heliograph.dev/internal/catalog"
+	"heliograph.dev/internal/health"
 )
 
 // pending is one notification that waits in memory.
@@ -64,13 +65,17 @@ type lane struct {
 	draining bool      // a drain runs, or waits for resumeAt
 	failures int       // in a row
 	resumeAt time.Time
-	idle     bool // nothing happened since the last sweep
+	hurry    chan struct{} // closed when a waiting drain is to begin at once
+	idle     bool          // nothing happened since the last sweep
 
 	// writing is held while part of waiting is written to the backlog, and taken before mu.
 	writing sync.Mutex
 	// What a drain that failed had done already: refs of the message drained that need no more work.
 	drained     uint64
 	drainedRefs int
+
+	health health.Endpoint
+	why    heliograph.Reason // it was parked
 }
 
 // maxRefs bounds the references in one message of the backlog.
@@ -84,6 +89,9 @@ func (l *lane) enqueue(p pending) bool {
 		return false
 	}
 	l.idle = false
+	if l.refusesLocked(&p) {
+		return true
+	}
 	q := l.queues[p.sub]
 	switch {
 	case !l.parked:
@@ -178,7 +186,7 @@ func (l *lane) landedLocked(flown *load, failed []pending) {
 // behind it, until a drain that begins at resumeAt has caught up.
 func (l *lane) parkLocked(why heliograph.Reason, resumeAt time.Time, failures int) {
 	if !l.parked {
-		l.parked = true
+		l.parked, l.why = true, why
 		for _, q := range l.ready {
 			l.parkQueueLocked(q)
 		}
@@ -218,10 +226,12 @@ func (l *lane) scheduleLocked() {
 	}
 	l.draining = true
 	wake := make(chan struct{})
+	l.hurry = make(chan struct{})
+	hurry := l.hurry
 	stop := l.d.opts.Clock.At(l.resumeAt, func() { close(wake) })
 	l.d.flyers.Go(func() {
 		defer stop()
-		l.drain(wake)
+		l.drain(wake, hurry)
 	})
 }
 
@@ -294,7 +304,7 @@ func (d *Dispatcher) sweep() {
 	defer d.lanes.mu.Unlock()
 	for endpoint, l := range d.lanes.byURL {
 		l.mu.Lock()
-		if l.idle && !l.parked && l.flights == 0 && len(l.queues) == 0 {
+		if l.idle && !l.parked && l.flights == 0 && len(l.queues) == 0 && l.forgettableLocked() {
 			l.dead = true
 			delete(d.lanes.byURL, endpoint)
 		}
