@@ -64,7 +64,8 @@
 // [heliograph.dev/internal/subscribe] judges, proves the endpoint, keeps the subscription (in
 // the form of [heliograph.dev/internal/subscribe/record]) and ends it. What can be subscribed to, and everything else
 // that Microsoft changes from time to time, is data in [heliograph.dev/internal/catalog], whose paths
-// [heliograph.dev/internal/odata] parses.
+// [heliograph.dev/internal/odata] parses. What a subscription's filter lets through is decided by
+// [heliograph.dev/internal/odata/filter], by the values of [heliograph.dev/internal/odata/edm].
 //
 // # What is kept
 //

@@ -53,6 +53,8 @@ func house() map[string]room {
 		"health":              {pure, "heliograph"},
 		"match":               {pure, "heliograph catalog"},
 		"odata":               {pure, ""},
+		"odata/edm":           {pure, ""},
+		"odata/filter":        {pure, "odata odata/edm"},
 		"rawjson":             {pure, ""},
 		"retry":               {pure, "heliograph"},
 		"seal":                {pure, "heliograph seal/recent"},
