@@ -39,7 +39,7 @@
 // answers, the change is safe. [heliograph.dev/internal/deliver] reads the log and asks
 // [heliograph.dev/internal/match] who wants each change; there is a lane for each endpoint, and what a failure leads to
 // is said by [heliograph.dev/internal/retry] alone, and what late answers make of an endpoint by
-// [heliograph.dev/internal/health]. [heliograph.dev/internal/outbound] makes the calls: nobody else calls
+// [heliograph.dev/internal/health]; [heliograph.dev/internal/deliveries] remembers how it went. [heliograph.dev/internal/outbound] makes the calls: nobody else calls
 // where somebody told us to.
 //
 // What a notification with resource data tells is said by [heliograph.dev/internal/content]; it is encrypted by [heliograph.dev/internal/seal] and vouched for by

@@ -11,4 +11,6 @@ type ParkedRef struct {
 	Since time.Time
 	// Attempts is how many there were so far.
 	Attempts uint32
+	// Again says that it was asked for once more (a resend, a replay): it is no duplicate of what stands before it.
+	Again bool
 }

@@ -13,6 +13,7 @@ import (
 	"heliograph.dev"
 	"heliograph.dev/internal/catalog"
 	"heliograph.dev/internal/deliver"
+	"heliograph.dev/internal/deliveries"
 	"heliograph.dev/internal/engine"
 	"heliograph.dev/internal/health"
 	"heliograph.dev/internal/httpapi"
@@ -37,6 +38,7 @@ type parts struct {
 	watch         *engine.Watch
 	outbound      *outbound.Client
 	subscriptions *subscribe.Service
+	deliveries    *deliveries.Book
 	dispatcher    *deliver.Dispatcher
 	ingest        *ingest.Ingest
 	sealer        *sealer
@@ -190,11 +192,12 @@ func (a *App) startDelivery(ctx context.Context) error {
 	for i := range partitions {
 		partitions[i] = i
 	}
+	a.parts.deliveries = deliveries.New(deliveries.DefaultLimits(), a.clock.Now)
 	a.parts.dispatcher = deliver.New(deliver.Options{
 		Partitions: partitions, Log: changeLog{a.parts.engine}, Read: a.read, Backlog: backlogOf{a.parts.engine},
 		Index: a.parts.index, Prepare: a.prepare, Sealer: a.parts.sealer, Retry: retryPolicy(a.parts.catalog.Profile()),
 		Health: health.Rules(a.parts.catalog.Profile().Endpoint), Drop: a.cfg.Delivery.Drop,
-		Limits: deliveryLimits(&a.cfg), Observer: a.parts.metrics, Clock: a.clock, Dice: rand.Float64, Logger: a.log,
+		Limits: deliveryLimits(&a.cfg), Recorder: recorder{a.parts.deliveries}, Observer: a.parts.metrics, Clock: a.clock, Dice: rand.Float64, Logger: a.log,
 	})
 	if err := a.parts.dispatcher.Start(ctx, backlog); err != nil {
 		return err

@@ -102,12 +102,22 @@ type Observer interface {
 	GivenUp(n Notification, why heliograph.Reason)
 }
 
+// Recorder remembers deliveries for their owners to look at.
+type Recorder interface {
+	// Wants reports whether a POST that went so would be kept: under load not all are.
+	Wants(ok bool) bool
+	// Record keeps a POST and its body, or a notification that was given up. Neither slice is to be kept.
+	Record(attempt *heliograph.Attempt, givenUp heliograph.Reason, notifications []Notification, body []byte)
+}
+
 // Notification names what an observer hears of.
 type Notification struct {
 	ID           heliograph.NotificationID
 	Subscription heliograph.SubscriptionID
 	Change       heliograph.ChangeID
+	Position     heliograph.Position
 	Tenant       heliograph.TenantID
+	App          heliograph.AppID // of a change's subscription
 	Attempts     uint32
 	Accepted     time.Time
 	Lifecycle    heliograph.LifecycleEvent // 0 for a change
@@ -151,6 +161,7 @@ type Options struct {
 	Drop     bool
 	Limits   Limits
 	Observer Observer
+	Recorder Recorder // may be nil
 	Clock    clock.Clock
 	Dice     func() float64 // in [0, 1), for jitter
 	Logger   *slog.Logger

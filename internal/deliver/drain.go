@@ -107,7 +107,7 @@ func (r *drainRun) message(m *ParkedMessage) error {
 	if m.Err != nil {
 		l.d.opts.Logger.LogAttrs(l.d.ctx, slog.LevelError, "message of the backlog is unreadable",
 			slog.Uint64("sequence", m.Sequence), slog.Any("error", m.Err))
-		l.d.opts.Observer.GivenUp(Notification{}, heliograph.GivenUpLost)
+		l.tellGivenUp(Notification{}, heliograph.GivenUpLost)
 	}
 	if l.drained != m.Sequence {
 		l.drained, l.drainedRefs = m.Sequence, 0
@@ -162,7 +162,7 @@ func (r *drainRun) load(refs []heliograph.ParkedRef) ([]pending, error) {
 	items := make([]pending, 0, len(refs))
 	for i := range refs {
 		ref := &refs[i]
-		if last, seen := r.last[ref.Subscription]; seen && !last.Before(ref.Position) {
+		if last, seen := r.last[ref.Subscription]; seen && !ref.Again && !last.Before(ref.Position) {
 			continue
 		}
 		f, err := d.changes.get(d.ctx, ref.Position.Sequence)
@@ -170,7 +170,7 @@ func (r *drainRun) load(refs []heliograph.ParkedRef) ([]pending, error) {
 			return nil, err
 		}
 		if f == nil || int(ref.Position.Index) >= len(f.Changes) {
-			d.opts.Observer.GivenUp(Notification{Subscription: ref.Subscription, Attempts: ref.Attempts}, heliograph.GivenUpLost)
+			r.l.tellGivenUp(Notification{Subscription: ref.Subscription, Position: ref.Position, Attempts: ref.Attempts}, heliograph.GivenUpLost)
 			continue
 		}
 		p := pending{frame: f, index: ref.Position.Index, attempts: ref.Attempts, sub: ref.Subscription}
@@ -199,7 +199,7 @@ func (r *drainRun) readdress(p *pending, ref *heliograph.ParkedRef) (bool, error
 		hit.Withheld = heliograph.GivenUpRemoved
 	}
 	if hit.Withheld != "" {
-		d.opts.Observer.GivenUp(p.notification(), hit.Withheld)
+		r.l.giveUp(p, hit.Withheld)
 		return true, nil
 	}
 	p.told, p.instance = hit.Type, hit.Instance
@@ -209,7 +209,8 @@ func (r *drainRun) readdress(p *pending, ref *heliograph.ParkedRef) (bool, error
 	if _, err := d.opts.Backlog.Park(d.ctx, hit.Target.URL, []heliograph.ParkedRef{*ref}); err != nil {
 		return false, err
 	}
-	d.lane(hit.Target.URL).takeUp()
+	for !d.lane(hit.Target.URL).takeUp() {
+	}
 	return true, nil
 }
 
@@ -219,12 +220,18 @@ func (l *lane) writes() uint64 {
 	return l.written
 }
 
-// takeUp parks a lane whose backlog was written from outside, so that a drain finds it.
-func (l *lane) takeUp() {
+// takeUp parks a lane whose backlog was written from outside, so that a drain finds it. It answers false when the
+// lane was swept.
+func (l *lane) takeUp() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.dead {
+		return false
+	}
 	l.idle = false
+	l.written++
 	if !l.parked {
 		l.parkLocked(heliograph.ParkedBehind, l.d.now(), 0)
 	}
+	return true
 }

@@ -36,7 +36,7 @@ func (l *lane) refusesLocked(p *pending) bool {
 	case state == health.Healthy:
 		return false
 	case state == health.Dropping && l.d.opts.Drop && l.d.now().Before(until):
-		l.d.opts.Observer.GivenUp(p.notification(), heliograph.GivenUpDropped)
+		l.giveUp(p, heliograph.GivenUpDropped)
 		p.frame.settle(1)
 		return true
 	case !l.parked:

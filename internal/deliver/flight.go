@@ -76,7 +76,11 @@ func (p *posting) add(item *pending, target *match.Target, sealer Sealer) (err e
 		p.tls = max(p.tls, target.LatestTLS)
 	}
 	p.items = append(p.items, *item)
-	p.told = append(p.told, item.notification())
+	told := item.notification()
+	if target != nil {
+		told.App = target.App
+	}
+	p.told = append(p.told, told)
 	return nil
 }
 
@@ -130,6 +134,9 @@ func (l *lane) send(items []pending, failures int, p *posting) ([]pending, *heli
 	p.finish()
 	attempt := l.post(p, d.opts.Retry.TimeoutFor(failures))
 	d.opts.Observer.Attempted(&attempt, p.told)
+	if r := d.opts.Recorder; r != nil && r.Wants(attempt.OK()) {
+		r.Record(&attempt, "", p.told, p.body)
+	}
 	if attempt.OK() {
 		settleAll(p.items)
 		return nil, &attempt
@@ -193,8 +200,19 @@ func (l *lane) settleAway(p *pending, target *match.Target, why heliograph.Reaso
 		l.d.queue(target.URL, *p)
 		return
 	}
-	l.d.opts.Observer.GivenUp(p.notification(), why)
+	l.giveUp(p, why)
 	p.frame.settle(1)
+}
+
+// giveUp tells that an item will not be delivered, and why.
+func (l *lane) giveUp(p *pending, why heliograph.Reason) { l.tellGivenUp(p.notification(), why) }
+
+func (l *lane) tellGivenUp(n Notification, why heliograph.Reason) {
+	l.d.opts.Observer.GivenUp(n, why)
+	if r := l.d.opts.Recorder; r != nil && r.Wants(false) {
+		attempt := heliograph.Attempt{Endpoint: l.endpoint, Started: l.d.now(), Reason: why}
+		r.Record(&attempt, why, []Notification{n}, nil)
+	}
 }
 
 func settleAll(items []pending) {
@@ -226,7 +244,7 @@ func (p *pending) firstDue() (t time.Time) {
 func (p *pending) notification() Notification {
 	c := p.change()
 	n := Notification{
-		ID: NotificationID(p.sub, c.ID), Subscription: p.sub, Change: c.ID, Tenant: c.Tenant,
+		ID: NotificationID(p.sub, c.ID), Subscription: p.sub, Change: c.ID, Position: p.position(), Tenant: c.Tenant,
 		Attempts: p.attempts, Accepted: c.Accepted,
 	}
 	if c.Notice != nil {
