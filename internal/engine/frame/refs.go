@@ -16,12 +16,14 @@ const MaxRefs = 20_000
 //	4  1  version, 1
 //	5  3  zero
 //	8  4  CRC-32C of the eight bytes before it, of the endpoint's URL and of the refs
-//	then for each ref 44 bytes: subscription (16), sequence (8), index (4), since (12), attempts (4)
+//	then for each ref 44 bytes: subscription (16), sequence (8), index (4), since (12), attempts (4), of which
+//	the highest bit says "again"
 //
 // The URL itself stands beside the list, not in it; being part of the checksum it cannot be another's.
 const (
 	refsHeader = 12
 	refSize    = 44
+	againBit   = 1 << 31
 )
 
 // AppendRefs appends the list of refs of an endpoint to dst.
@@ -37,7 +39,11 @@ func AppendRefs(dst []byte, endpoint heliograph.Endpoint, refs []heliograph.Park
 		binary.BigEndian.PutUint64(r[16:], refs[i].Position.Sequence)
 		binary.BigEndian.PutUint32(r[24:], refs[i].Position.Index)
 		putTime(r[28:], refs[i].Since)
-		binary.BigEndian.PutUint32(r[40:], refs[i].Attempts)
+		attempts := min(refs[i].Attempts, againBit-1)
+		if refs[i].Again {
+			attempts |= againBit
+		}
+		binary.BigEndian.PutUint32(r[40:], attempts)
 	}
 	binary.BigEndian.PutUint32(b[8:], checksum(b[:8], []byte(endpoint), b[refsHeader:]))
 	return dst
@@ -58,11 +64,13 @@ func DecodeRefs(b []byte, endpoint heliograph.Endpoint) ([]heliograph.ParkedRef,
 	refs := make([]heliograph.ParkedRef, (len(b)-refsHeader)/refSize)
 	for i := range refs {
 		r := b[refsHeader+refSize*i:]
+		attempts := binary.BigEndian.Uint32(r[40:])
 		refs[i] = heliograph.ParkedRef{
 			Subscription: heliograph.SubscriptionID(r[:16]),
 			Position:     heliograph.Position{Sequence: binary.BigEndian.Uint64(r[16:]), Index: binary.BigEndian.Uint32(r[24:])},
 			Since:        d.time(r[28:]),
-			Attempts:     binary.BigEndian.Uint32(r[40:]),
+			Attempts:     attempts &^ againBit,
+			Again:        attempts&againBit != 0,
 		}
 	}
 	if d.bad {

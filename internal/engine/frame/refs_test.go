@@ -1,8 +1,10 @@
 package frame_test
 
 import (
+	"bytes"
 	"errors"
 	"math"
+	"os"
 	"reflect"
 	"testing"
 	"time"
@@ -22,7 +24,8 @@ func ref(t *rapid.T) heliograph.ParkedRef {
 			Sequence: rapid.Uint64().Draw(t, "sequence"), Index: rapid.Uint32().Draw(t, "index"),
 		},
 		Since:    moment(t),
-		Attempts: rapid.Uint32().Draw(t, "attempts"),
+		Attempts: rapid.Uint32Max(1<<31-1).Draw(t, "attempts"),
+		Again:    rapid.Bool().Draw(t, "again"),
 	}
 }
 
@@ -60,6 +63,32 @@ func TestRefsDamageIsDetected(t *testing.T) {
 	}
 }
 
+// TestRefsGolden reads a list as it stood on disks before refs could say "again".
+func TestRefsGolden(t *testing.T) {
+	t.Parallel()
+	old, err := os.ReadFile("testdata/v1.refs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []heliograph.ParkedRef{
+		{
+			Subscription: heliograph.DeriveGUID("a"), Position: heliograph.Position{Sequence: 7, Index: 3},
+			Since: time.Unix(1, 2).UTC(), Attempts: 4,
+		},
+		{Subscription: heliograph.DeriveGUID("b"), Since: time.Unix(0, 0).UTC(), Attempts: math.MaxInt32},
+	}
+	if got, err := frame.DecodeRefs(old, endpoint); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	}
+	if b := frame.AppendRefs(nil, endpoint, want); !bytes.Equal(b, old) {
+		t.Errorf("encoded as %x, it was %x", b, old)
+	}
+	want[1].Attempts = math.MaxUint32 // more than the list can say
+	if b := frame.AppendRefs(nil, endpoint, want); !bytes.Equal(b, old) {
+		t.Errorf("too many attempts are encoded as %x", b)
+	}
+}
+
 func TestMostRefsFitInAFrame(t *testing.T) {
 	t.Parallel()
 	if b := frame.AppendRefs(nil, endpoint, make([]heliograph.ParkedRef, frame.MaxRefs)); len(b) > frame.MaxSize {
@@ -68,7 +97,7 @@ func TestMostRefsFitInAFrame(t *testing.T) {
 }
 
 func FuzzDecodeRefs(f *testing.F) {
-	f.Add(frame.AppendRefs(nil, endpoint, []heliograph.ParkedRef{{Attempts: math.MaxUint32}}))
+	f.Add(frame.AppendRefs(nil, endpoint, []heliograph.ParkedRef{{Attempts: math.MaxUint32, Again: true}, {}}))
 	f.Add(frame.AppendRefs(nil, endpoint, nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		refs, err := frame.DecodeRefs(b, endpoint)
