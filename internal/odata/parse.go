@@ -43,18 +43,18 @@ func checkWhole(s string) error {
 	if scheme, _, ok := strings.Cut(s, "://"); ok && isScheme(scheme) {
 		return &SyntaxError{Pos: 0, Reason: "an absolute URL"}
 	}
-	return checkText(s, 0)
+	return checkText(s)
 }
 
 // checkText refuses what no address may hold, plain or encoded.
-func checkText(s string, pos int) error {
+func checkText(s string) error {
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		switch {
 		case r == utf8.RuneError && size <= 1:
-			return &SyntaxError{Pos: pos + i, Reason: "not UTF-8"}
+			return &SyntaxError{Pos: i, Reason: "not UTF-8"}
 		case r < 0x20 || r == 0x7f:
-			return &SyntaxError{Pos: pos + i, Reason: "control character"}
+			return &SyntaxError{Pos: i, Reason: "control character"}
 		}
 		i += size
 	}
@@ -324,7 +324,7 @@ func (p *parser) decode(raw string, pos int) (string, error) {
 		}
 		b = append(b, c)
 	}
-	if err := checkText(string(b), 0); err != nil {
+	if err := checkText(string(b)); err != nil {
 		return "", p.fail(pos, "control character or broken UTF-8 in percent encoding")
 	}
 	return string(b), nil

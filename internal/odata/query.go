@@ -22,7 +22,8 @@ func parseQuery(s string, pos int) (Query, error) {
 			continue
 		}
 		name, err := url.PathUnescape(raw)
-		if err != nil || strings.TrimPrefix(name, "$") == "" || checkText(name, 0) != nil {
+		name = strings.TrimSpace(name) // "$filter = …" is how Universal Print's documentation writes it
+		if err != nil || strings.TrimPrefix(name, "$") == "" || checkText(name) != nil {
 			return nil, &SyntaxError{Pos: start, Reason: "expected the name of a query option"}
 		}
 		if _, ok := q.Get(name); ok {
