@@ -1,10 +1,8 @@
 package catalog
 
 import (
-	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"heliograph.dev"
@@ -32,22 +30,6 @@ type QuotaLimit struct {
 
 // AllQuotas names all of them in a QuotaLimit.
 const AllQuotas = "all"
-
-// UnmarshalText reads NAME=LIMIT, where the limit is a number or none.
-func (l *QuotaLimit) UnmarshalText(text []byte) error {
-	name, limit, ok := strings.Cut(string(text), "=")
-	n, err := strconv.Atoi(limit)
-	if limit == "none" {
-		n, err = 0, nil
-	} else if n <= 0 {
-		ok = false
-	}
-	if !ok || name == "" || err != nil {
-		return fmt.Errorf("%q is no quota: write NAME=LIMIT, such as outlook.user=2 or all=none", text)
-	}
-	l.Name, l.Limit = name, n
-	return nil
-}
 
 // Limit returns how many subscriptions may share a quota, 0 when it is not limited.
 func (c *Catalog) Limit(q *Quota) int {

@@ -142,8 +142,18 @@ type Identity struct {
 type Catalog struct {
 	// The dated set of Graph's limits, texts and time-outs.
 	Profile string `key:"profile" shape:"name" flag:"profile"`
-	// Demand what the newest documentation demands. Otherwise every permission that was ever documented to suffice does.
+	// Demand what the newest documentation demands. Otherwise every permission that was ever documented to suffice does,
+	// and what Graph only advises against is reported and not refused.
 	StrictPermissions bool `key:"strict_permissions" flag:"strict-permissions"`
+	// The Microsoft cloud that the server plays: global, us-l4, us-l5 or china. Resources that it does not have are
+	// refused, and identity.audiences are its own unless they are set.
+	Cloud string `key:"cloud" shape:"name" flag:"cloud"`
+	// Other limits on the number of subscriptions than Graph's, each as NAME=LIMIT: the name of a quota, of a pool of
+	// them, or all; a number or none. heliograph config --rules lists them.
+	Quotas []Quota `key:"quotas" flag:"quota"`
+	// Have endpoints prove themselves at every update of a subscription, as Graph sometimes does, and not only when
+	// their URL changes.
+	ProveRenewals bool `key:"prove_renewals"`
 	// YAML files with further resources, or other rows for known ones, in the form of the built-in ones.
 	Resources []string `key:"resources" shape:"file" flag:"resources"`
 }
@@ -217,7 +227,7 @@ func Default(mode Mode) *Config {
 		Store: Store{
 			Partitions: 4, Shards: 8, Replicas: 1, Retention: 24 * time.Hour, MaxLogBytes: 32 << 30, MinFreeBytes: 1 << 30,
 		},
-		Catalog: Catalog{Profile: "2026-04"},
+		Catalog: Catalog{Profile: "2026-04", Cloud: "global"},
 		Tokens:  Tokens{Form: "v2"},
 		Publish: Publish{MaxEventBytes: 256 << 10, MaxBatchEvents: 1000, MaxRequestBytes: 900_000},
 		Delivery: Delivery{

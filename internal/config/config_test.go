@@ -76,6 +76,7 @@ func TestEveryShapeOfValue(t *testing.T) {
 			{URL: "https://a.example/?x=y"}, {URL: "https://b.example", Tenant: "3f2504e0-4f89-11d3-9a0c-0305e82c3301"},
 		}
 		c.Drives = []config.Drive{{User: "ann", Dir: "/srv/a=b"}, {User: "bob", Dir: "b"}}
+		c.Catalog.Quotas = []config.Quota{{Name: "outlook.user", Limit: 2}, {Name: "teams"}}
 		c.Listen.HTTPS = ""
 	}
 	for name, load := range map[string]func() (*config.Config, error){
@@ -85,6 +86,7 @@ shutdown_grace: 90s
 drives: [ann=/srv/a=b, "bob=b"]
 listen: {https: off, trusted_proxies: [10.0.0.0/8, "::1"]}
 outbound: {allow_loopback: false}
+catalog: {quotas: [outlook.user=2, teams=none]}
 store: {max_log_bytes: 1.5 gib, retention: 0}
 delivery: {batch_count: 12_000}
 log: {level: WARN}
@@ -101,6 +103,7 @@ identity:
 		},
 		"environment": func() (*config.Config, error) {
 			return from(t, config.Dev, "", nil, "HELIOGRAPH_SHUTDOWN_GRACE=1m30s", "HELIOGRAPH_DRIVES=ann=/srv/a=b,bob=b",
+				"HELIOGRAPH_CATALOG_QUOTAS=outlook.user=2, teams=none",
 				"HELIOGRAPH_LISTEN_HTTPS=off", "HELIOGRAPH_LISTEN_TRUSTED_PROXIES=10.1.2.3/8, ::1",
 				"HELIOGRAPH_OUTBOUND_ALLOW_LOOPBACK=0", "HELIOGRAPH_STORE_MAX_LOG_BYTES=1536MiB", "HELIOGRAPH_STORE_RETENTION=0s",
 				"HELIOGRAPH_DELIVERY_BATCH_COUNT=12000", "HELIOGRAPH_LOG_LEVEL=warn",
@@ -110,7 +113,7 @@ identity:
 		},
 		"flags": func() (*config.Config, error) {
 			return from(t, config.Dev, "", []string{
-				"--shutdown-grace=90s", "--drive", "ann=/srv/a=b", "--drive", "bob=b", "--https=off",
+				"--quota=outlook.user=2", "--quota=teams=none", "--shutdown-grace=90s", "--drive", "ann=/srv/a=b", "--drive", "bob=b", "--https=off",
 				"--listen-trusted-proxies=10.0.0.0/8", "--listen-trusted-proxies=::1/128", "--outbound-allow-loopback=false",
 				"--store-max-log-bytes=1610612736", "--delivery-batch-count=1", "--delivery-batch-count=12000", "--log-level=warn",
 				"--tenant=3f2504e0-4f89-11d3-9a0c-0305e82c3301", "--audience=api://one", "--audience=api://two",
@@ -215,6 +218,8 @@ func TestWhatCannotBeReadIsNamed(t *testing.T) {
 		{name: "bool", file: "nats: {accept_lazy_fsync: maybe}", want: []string{"\"maybe\" is neither true nor false"}},
 		{name: "level", file: "log: {level: loud}", want: []string{"\"loud\" is no level: write debug, info, warn or error"}},
 		{name: "prefix", file: "outbound: {allow: [10.0.0.0/8, home]}", want: []string{"\"home\" is no address or prefix"}},
+		{name: "quota", args: []string{"--quota=outlook"}, want: []string{"catalog.quotas (flag --quota): \"outlook\" is no quota: write NAME=LIMIT"}},
+		{name: "quota of none", args: []string{"--quota=outlook=0"}, want: []string{"\"outlook=0\" is no quota"}},
 		{name: "drive", args: []string{"--drive=/tmp"}, want: []string{"drives (flag --drive): \"/tmp\" is no drive: write USER=DIR"}},
 		{name: "object in a list of texts", file: "identity: {audiences: [{a: b}]}", want: []string{"item 1 is no text"}},
 		{name: "text for objects", file: "identity: {applications: s3cr3t}", want: []string{"identity.applications (heliograph.yaml:1): this is no list of objects"}},

@@ -28,6 +28,8 @@ func decode(field any, v value) (err error) {
 		*field, err = list(v, fromText[Drive])
 	case *[]Issuer:
 		*field, err = list(v, fromText[Issuer])
+	case *[]Quota:
+		*field, err = list(v, fromText[Quota])
 	case *[]Application:
 		*field, err = objects(v, applicationWire.application)
 	case *[]User:

@@ -48,6 +48,8 @@ func newFlagValue(s *setting, defaults *Config) *flagValue {
 		v.kind, v.list = "text", true
 	case *[]Drive:
 		v.kind, v.list = "USER=DIR", true
+	case *[]Quota:
+		v.kind, v.list = "NAME=LIMIT", true
 	case *[]netip.Prefix:
 		v.kind, v.list = "prefix", true
 	case *bool:

@@ -63,6 +63,12 @@ func help(key string) string {
 		return "the dated set of Graph's limits, texts and time-outs"
 	case "catalog.strict_permissions":
 		return "demand what the newest documentation demands"
+	case "catalog.cloud":
+		return "the Microsoft cloud that the server plays: global, us-l4, us-l5 or china"
+	case "catalog.quotas":
+		return "other limits on the number of subscriptions than Graph's, each as NAME=LIMIT: the name of a quota, of a pool of them, or all; a number or none"
+	case "catalog.prove_renewals":
+		return "have endpoints prove themselves at every update of a subscription, as Graph sometimes does, and not only when their URL changes"
 	case "catalog.resources":
 		return "YAML files with further resources, or other rows for known ones, in the form of the built-in ones"
 	case "outbound.allow_loopback":

@@ -64,6 +64,8 @@ func encode(field any) *yaml.Node {
 		return sequence(*field, stringer[Drive])
 	case *[]Issuer:
 		return sequence(*field, stringer[Issuer])
+	case *[]Quota:
+		return sequence(*field, stringer[Quota])
 	case *[]Application:
 		return sequence(*field, showApplication)
 	case *[]User:

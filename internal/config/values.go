@@ -109,6 +109,38 @@ func (d *Drive) UnmarshalText(text []byte) error {
 // String returns USER=DIR.
 func (d Drive) String() string { return d.User + "=" + d.Dir }
 
+// Quota is a limit on the number of subscriptions.
+type Quota struct {
+	Name  string
+	Limit int // 0: none
+}
+
+// UnmarshalText reads NAME=LIMIT.
+func (q *Quota) UnmarshalText(text []byte) error {
+	name, limit, ok := strings.Cut(string(text), "=")
+	n, err := strconv.Atoi(limit)
+	if limit == noLimit {
+		n, err = 0, nil
+	} else if n <= 0 {
+		ok = false
+	}
+	if !ok || name == "" || err != nil {
+		return fmt.Errorf("%q is no quota: write NAME=LIMIT, such as outlook.user=2 or all=none", text)
+	}
+	q.Name, q.Limit = name, n
+	return nil
+}
+
+// String returns NAME=LIMIT.
+func (q Quota) String() string {
+	if q.Limit == 0 {
+		return q.Name + "=" + noLimit
+	}
+	return q.Name + "=" + strconv.Itoa(q.Limit)
+}
+
+const noLimit = "none"
+
 // Issuer is one whose tokens are believed, for one tenant or for all that its tokens name.
 type Issuer struct {
 	URL    string
