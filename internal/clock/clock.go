@@ -22,8 +22,10 @@ func System() Clock { return system{} }
 
 type system struct{}
 
+// Now reads the machine's clock.
 func (system) Now() time.Time { return time.Now() } //nolint:forbidigo // the one place that reads the machine's clock
 
+// At sets a timer of the runtime.
 func (s system) At(t time.Time, wake func()) func() bool {
 	return time.AfterFunc(t.Sub(s.Now()), wake).Stop
 }

@@ -78,6 +78,7 @@ type timer struct {
 	wake  func()
 }
 
+// timers is a heap, the next to wake first.
 type timers []*timer
 
 func (t timers) Len() int { return len(t) }
@@ -87,15 +88,20 @@ func (t timers) Less(i, j int) bool {
 	}
 	return t[i].at.Before(t[j].at)
 }
+
 func (t timers) Swap(i, j int) {
 	t[i], t[j] = t[j], t[i]
 	t[i].index, t[j].index = i, j
 }
+
+// Push is for container/heap.
 func (t *timers) Push(x any) {
 	tm, _ := x.(*timer)
 	tm.index = len(*t)
 	*t = append(*t, tm)
 }
+
+// Pop is for container/heap.
 func (t *timers) Pop() any {
 	old := *t
 	tm := old[len(old)-1]
