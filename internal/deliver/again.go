@@ -61,7 +61,7 @@ func (d *Dispatcher) Replay(ctx context.Context, sub heliograph.SubscriptionID, 
 			if !visible || hit.Withheld != "" {
 				continue
 			}
-			position := heliograph.Position{Sequence: seq, Index: uint32(i)} //nolint:gosec // a frame has far fewer than 2³²
+			position := heliograph.Position{Sequence: seq, Index: uint32(i)}
 			refs = append(refs, heliograph.ParkedRef{Subscription: sub, Position: position, Again: true})
 			if len(refs) == maxRefs {
 				if err := flush(target); err != nil {
@@ -116,7 +116,7 @@ func (d *Dispatcher) Explain(ctx context.Context, id heliograph.ChangeID, part R
 			}
 			e := &Explained{
 				Change:   f.Changes[i],
-				Position: heliograph.Position{Sequence: seq, Index: uint32(i)}, //nolint:gosec // a frame has far fewer than 2³²
+				Position: heliograph.Position{Sequence: seq, Index: uint32(i)},
 			}
 			d.opts.Index.Explain(&f.Changes[i], d.now(), func(hit *match.Hit) {
 				e.Fates = append(e.Fates, Fate{
