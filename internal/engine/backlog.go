@@ -51,21 +51,74 @@ type ParkedEndpoint struct {
 
 // Park keeps refs for an endpoint and returns once they are on disk. A list is at most MaxParkedRefs long.
 func (e *Engine) Park(ctx context.Context, endpoint heliograph.Endpoint, refs []heliograph.ParkedRef) (uint64, error) {
-	if len(refs) == 0 || len(refs) > MaxParkedRefs {
-		return 0, fmt.Errorf("park: %d refs; a list has 1 to %d", len(refs), MaxParkedRefs)
+	msg, err := e.parking(endpoint, refs)
+	if err != nil {
+		return 0, err
 	}
-	if len(endpoint) > mostEndpoint || strings.ContainsAny(string(endpoint), "\r\n") || strings.TrimSpace(string(endpoint)) != string(endpoint) {
-		return 0, heliograph.Errorf(heliograph.Invalid, "engine.endpoint", "an endpoint is one line of at most %d bytes", mostEndpoint)
-	}
-	done, err := e.publish(ctx, &nats.Msg{
-		Subject: backlogSubject(endpoint),
-		Header:  nats.Header{jetstream.MsgIDHeader: {nuid.Next()}, endpointHeader: {string(endpoint)}},
-		Data:    frame.AppendRefs(nil, endpoint, refs),
-	})
+	done, err := e.publish(ctx, msg)
 	if err != nil {
 		return 0, fmt.Errorf("park: %w", err)
 	}
 	return done.seq, nil
+}
+
+// Parking is a list of refs for one endpoint.
+type Parking struct {
+	Endpoint heliograph.Endpoint
+	Refs     []heliograph.ParkedRef
+}
+
+// ParkAll keeps many lists, in their order, and returns once all are on disk. They share their syncs: what many ill
+// endpoints cost together is little more than what one costs. When it fails, any of them may be there.
+func (e *Engine) ParkAll(ctx context.Context, lists []Parking) error {
+	msgs := make([]*nats.Msg, len(lists))
+	for i, list := range lists {
+		var err error
+		if msgs[i], err = e.parking(list.Endpoint, list.Refs); err != nil {
+			return err
+		}
+	}
+	for len(msgs) > 0 {
+		n, bytes := 1, len(msgs[0].Data)
+		for n < len(msgs) && n < MaxWrites && bytes+len(msgs[n].Data) <= mostGroupBytes {
+			bytes += len(msgs[n].Data)
+			n++
+		}
+		if err := e.parkGroup(ctx, msgs[:n]); err != nil {
+			return fmt.Errorf("park: %w", err)
+		}
+		msgs = msgs[n:]
+	}
+	return nil
+}
+
+// parkGroup writes lists that fit into one batch.
+func (e *Engine) parkGroup(ctx context.Context, msgs []*nats.Msg) error {
+	if len(msgs) >= fewSingles {
+		_, err := e.write(ctx, e.backlog, msgs)
+		return err
+	}
+	for _, msg := range msgs {
+		if _, err := e.publish(ctx, msg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parking returns the message of one list.
+func (e *Engine) parking(endpoint heliograph.Endpoint, refs []heliograph.ParkedRef) (*nats.Msg, error) {
+	if len(refs) == 0 || len(refs) > MaxParkedRefs {
+		return nil, fmt.Errorf("park: %d refs; a list has 1 to %d", len(refs), MaxParkedRefs)
+	}
+	if len(endpoint) > mostEndpoint || strings.ContainsAny(string(endpoint), "\r\n") || strings.TrimSpace(string(endpoint)) != string(endpoint) {
+		return nil, heliograph.Errorf(heliograph.Invalid, "engine.endpoint", "an endpoint is one line of at most %d bytes", mostEndpoint)
+	}
+	return &nats.Msg{
+		Subject: backlogSubject(endpoint),
+		Header:  nats.Header{jetstream.MsgIDHeader: {nuid.Next()}, endpointHeader: {string(endpoint)}},
+		Data:    frame.AppendRefs(nil, endpoint, refs),
+	}, nil
 }
 
 // MaxParkedRefs is how many refs one Park takes.

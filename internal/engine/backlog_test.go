@@ -200,3 +200,59 @@ func BenchmarkParkAndDrain(b *testing.B) {
 		}
 	}
 }
+
+// TestParkAll parks for few and for many at once, and more than one batch holds.
+func TestParkAll(t *testing.T) {
+	t.Parallel()
+	e := open(t, fresh(t))
+	for _, n := range []int{0, 1, 5, 200, 2500} {
+		var lists []engine.Parking
+		want := map[heliograph.Endpoint][][]heliograph.ParkedRef{}
+		for i := range n {
+			one := engine.Parking{Endpoint: heliograph.Endpoint(fmt.Sprintf("https://%d.example.com/%d", n, i%(n-n/5))), Refs: refs(i, 1+i%3)}
+			lists, want[one.Endpoint] = append(lists, one), append(want[one.Endpoint], one.Refs)
+		}
+		if err := e.ParkAll(t.Context(), lists); err != nil {
+			t.Fatal(err)
+		}
+		for of, lists := range want {
+			var got [][]heliograph.ParkedRef
+			for _, m := range parked(t, e, of, 0, 10) {
+				got = append(got, m.Refs)
+			}
+			if !cmp.Equal(lists, got) {
+				t.Errorf("%d lists: %s of %s", n, cmp.Diff(lists, got), of)
+			}
+		}
+	}
+	large := engine.Parking{Endpoint: endpoint, Refs: make([]heliograph.ParkedRef, engine.MaxParkedRefs)}
+	if err := e.ParkAll(t.Context(), slices.Repeat([]engine.Parking{large}, 30)); err != nil {
+		t.Fatal(err)
+	}
+	if n := listed(t, e)[endpoint]; n != 30 {
+		t.Errorf("%d of 30 large lists", n)
+	}
+	if err := e.ParkAll(t.Context(), []engine.Parking{{Endpoint: "https://good", Refs: refs(0, 1)}, {Endpoint: "https://none"}}); err == nil {
+		t.Error("nothing to park for one of them")
+	}
+	if n := listed(t, e)["https://good"]; n != 0 {
+		t.Error("parked beside one that was refused")
+	}
+}
+
+func BenchmarkParkAll(b *testing.B) {
+	for _, n := range []int{1, 11, 12, 200, 1000} {
+		b.Run(fmt.Sprintf("endpoints=%d", n), func(b *testing.B) {
+			e := open(b, engine.Options{Dir: b.TempDir()})
+			lists := make([]engine.Parking, n)
+			for i := range lists {
+				lists[i] = engine.Parking{Endpoint: heliograph.Endpoint(fmt.Sprintf("https://%d.example.com/hook", i)), Refs: refs(0, 5)}
+			}
+			for b.Loop() {
+				if err := e.ParkAll(b.Context(), lists); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

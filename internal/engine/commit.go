@@ -82,7 +82,7 @@ func (e *Engine) expectMarkers(ctx context.Context, s *shard, tenant heliograph.
 			continue
 		}
 		var revision uint64
-		m, err := e.messageOfLeader(ctx, s.name(), getRequest{LastFor: s.subject(tenant, w.Name)})
+		m, err := e.messageOfLeader(ctx, nameOf(s.stream), getRequest{LastFor: s.subject(tenant, w.Name)})
 		switch {
 		case errors.Is(err, jetstream.ErrMsgNotFound): // never there, or the marker is gone by now
 		case err != nil:
@@ -108,14 +108,14 @@ func (s *shard) message(tenant heliograph.TenantID, w heliograph.Write, expect u
 	return &nats.Msg{Subject: s.subject(tenant, w.Name), Header: h, Data: w.Value}
 }
 
-// write puts messages into the shard, all of them or none, and returns the revision of the last.
-func (e *Engine) write(s *shard, msgs []*nats.Msg) (uint64, error) {
+// write puts messages into a stream, all of them or none, and returns the sequence of the last.
+func (e *Engine) write(ctx context.Context, stream jetstream.Stream, msgs []*nats.Msg) (uint64, error) {
 	last := msgs[len(msgs)-1]
 	last.Header[jetstream.MsgIDHeader] = []string{nuid.Next()} // by which a try of which nobody heard is known
 	for _, name := range []string{batchHeader, batchNumberHeader, batchCommitHeader} {
 		delete(last.Header, name) // of a group that it was in before
 	}
-	done, err := e.persist(e.life, func(ctx context.Context) (*jetstream.PubAck, error) {
+	done, err := e.persist(ctx, func(ctx context.Context) (*jetstream.PubAck, error) {
 		if len(msgs) > 1 {
 			if err := e.announce(msgs); err != nil {
 				return nil, err
@@ -124,7 +124,7 @@ func (e *Engine) write(s *shard, msgs []*nats.Msg) (uint64, error) {
 		return e.js.PublishMsg(ctx, last, jetstream.WithRetryAttempts(0))
 	})
 	if err != nil && done.tries > 1 && heliograph.KindOf(err) == heliograph.Conflict {
-		return e.written(s, last, err)
+		return e.written(ctx, stream, last, err)
 	}
 	return done.seq, err
 }
@@ -148,8 +148,8 @@ func (e *Engine) announce(msgs []*nats.Msg) error {
 
 // written finds out whether a conflict is with these very messages, of which an earlier try was stored though
 // its answer was lost.
-func (e *Engine) written(s *shard, last *nats.Msg, cause error) (uint64, error) {
-	m, err := e.messageOfLeader(e.life, s.name(), getRequest{LastFor: last.Subject})
+func (e *Engine) written(ctx context.Context, stream jetstream.Stream, last *nats.Msg, cause error) (uint64, error) {
+	m, err := e.messageOfLeader(ctx, nameOf(stream), getRequest{LastFor: last.Subject})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, cause
 	}

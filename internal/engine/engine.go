@@ -132,7 +132,7 @@ func (e *Engine) Check(ctx context.Context) error {
 	for _, s := range e.streams() {
 		info, err := s.Info(ctx)
 		if err != nil {
-			return fmt.Errorf("check engine: stream %s: %w", s.CachedInfo().Config.Name, err)
+			return fmt.Errorf("check engine: stream %s: %w", nameOf(s), err)
 		}
 		if info.Cluster != nil && info.Cluster.Leader == "" {
 			return fmt.Errorf("check engine: stream %s has no leader", info.Config.Name)

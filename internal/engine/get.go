@@ -35,10 +35,12 @@ const (
 	mostGetBytes = 8 << 20 // in one answer, so that a long backlog is read in bites
 )
 
+func nameOf(stream jetstream.Stream) string { return stream.CachedInfo().Config.Name }
+
 // message returns one message. Any replica may answer; when it has none, the leader is asked, because a replica
 // may lag and "not there" is acted upon.
 func (e *Engine) message(ctx context.Context, stream jetstream.Stream, request getRequest) (stored, error) {
-	name := stream.CachedInfo().Config.Name
+	name := nameOf(stream)
 	reply, err := e.ask(ctx, "$JS.API.DIRECT.GET."+name, request)
 	if err != nil {
 		return stored{}, err
@@ -114,7 +116,7 @@ func direct(reply *nats.Msg) (stored, error) {
 // messages returns several messages of one subject in order: all that there are, or the first as far as
 // request's bounds let them.
 func (e *Engine) messages(ctx context.Context, stream jetstream.Stream, request getRequest) ([]stored, error) {
-	name := stream.CachedInfo().Config.Name
+	name := nameOf(stream)
 	request.MaxBytes = mostGetBytes
 	text, err := json.Marshal(request)
 	if err != nil {

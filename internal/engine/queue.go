@@ -130,7 +130,7 @@ func size(group []*commit) int {
 // writeEach writes commits one by one.
 func (e *Engine) writeEach(s *shard, group []*commit) {
 	for _, c := range group {
-		rev, err := e.write(s, c.messages)
+		rev, err := e.write(e.life, s.stream, c.messages)
 		c.done <- result{rev, err}
 	}
 }
@@ -141,7 +141,7 @@ func (e *Engine) writeGroup(s *shard, group []*commit) {
 	for _, c := range group {
 		msgs = append(msgs, c.messages...)
 	}
-	rev, err := e.write(s, msgs)
+	rev, err := e.write(e.life, s.stream, msgs)
 	if heliograph.KindOf(err) == heliograph.Conflict {
 		e.writeEach(s, group)
 		return

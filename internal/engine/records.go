@@ -37,8 +37,6 @@ type shard struct {
 	queue  commitQueue
 }
 
-func (s *shard) name() string { return s.stream.CachedInfo().Config.Name }
-
 func (e *Engine) shardOf(tenant heliograph.TenantID) *shard {
 	return e.shards[bucket(string(tenant), len(e.shards))]
 }

@@ -41,6 +41,7 @@ func (e *Engine) prepare(ctx context.Context) error {
 	group.Go(func() (err error) {
 		e.backlog, err = e.ensure(ctx, jetstream.StreamConfig{
 			Name: "backlog", Description: "notifications that wait for ill endpoints", Subjects: []string{backlogSubjects},
+			AllowAtomicPublish: true,
 		})
 		return err
 	})

@@ -117,7 +117,7 @@ func (t *tail) next(ctx context.Context, wait time.Duration) (jetstream.Msg, *je
 		if !told {
 			told = true
 			t.e.logger.WarnContext(ctx, "reading a stream from a new consumer",
-				"stream", t.stream.CachedInfo().Config.Name, "after", t.last, "error", err)
+				"stream", nameOf(t.stream), "after", t.last, "error", err)
 		}
 		t.drop() //nolint:contextcheck // cleans up whether or not ctx is over
 		if err := t.e.pause(ctx, pause); err != nil {
