@@ -39,6 +39,9 @@ type Subscription struct {
 	LifecycleNotificationURL string
 	ClientState              Secret
 	Created, Expires         time.Time
+	// Renewed and Reauthorized are when that was last done, Hurried when one of them last came sooner after the other
+	// than it should (contract 7.11). Zero: never.
+	Renewed, Reauthorized, Hurried time.Time
 	// AuthorizedUntil is when the token behind the subscription ends (contract 8.10).
 	AuthorizedUntil time.Time
 

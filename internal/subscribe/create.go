@@ -12,16 +12,13 @@ const (
 	operationUpdate = "Update"
 )
 
-// attempts is how often a write that lost a race is tried again. Each loss means that somebody else won.
-const attempts = 10
-
 // Create makes a subscription. Refusals are *heliograph.Error; a failed handshake is a *HandshakeError around
 // one.
 func (s *Service) Create(ctx context.Context, caller *heliograph.Caller, r CreateRequest) (*heliograph.Subscription, error) {
 	d := s.newDraft(caller, &r)
 	steps := []func(context.Context, *draft) error{
 		func(_ context.Context, d *draft) error { return d.judge(createRules()) },
-		s.refuseTwin, // before the endpoint is bothered; keep decides
+		s.rehearse, // before the endpoint is bothered; keep decides
 		func(ctx context.Context, d *draft) error {
 			return s.prove(ctx, d, r.RequestID, endpointsOf(&d.sub))
 		},
@@ -77,63 +74,54 @@ func (s *Service) draft(operation string, caller *heliograph.Caller) *draft {
 	}
 }
 
-func (s *Service) refuseTwin(ctx context.Context, d *draft) error {
-	t, err := s.twinOf(ctx, &d.sub)
-	if err == nil && t != nil && t.live {
-		err = d.refuse("create.duplicate", "id", t.id.String())
-	}
-	return err
+// rehearse asks whether there is room and no twin, as it looks now.
+func (s *Service) rehearse(ctx context.Context, d *draft) error {
+	return s.enter(d)(ctx, newLedger(s.options.Store, d.sub.Tenant))
 }
 
-// keep writes the subscription and its uniqueness record, or neither. What an expired twin left behind goes in
-// the same commit. Of several equal creates at once one commits, and the others find its record.
+// keep enters the subscription. Of several equal creates at once one does, and the others find it; of many creates
+// at a quota's limit as many do as there is room for.
 func (s *Service) keep(ctx context.Context, d *draft) error {
-	name := uniqueName(&d.sub)
-	return s.retry(func() error {
-		t, err := s.twinOf(ctx, &d.sub)
+	for _, sh := range sharesOf(s.options.Catalog, &d.sub, &d.resolved) {
+		if !sh.quota.AllTenants {
+			continue
+		}
+		// No commit spans tenants: on this node they come one after the other instead, and each waits until the
+		// count of all tenants has it. Several nodes at once may exceed such a quota by what is on its way.
+		release, err := s.turns.take(ctx, sh.counter)
 		if err != nil {
 			return err
 		}
-		place := heliograph.Write{Name: name, Value: []byte(d.sub.ID.String())}
-		writes := []heliograph.Write{{Name: record.Name(d.sub.ID), Value: record.Encode(&d.sub)}}
-		if t != nil {
-			if t.live {
-				return notAgain{d.refuse("create.duplicate", "id", t.id.String())}
-			}
-			place.Expect = t.record.Revision
-			if t.revision != 0 {
-				writes = append(writes, heliograph.Write{Name: record.Name(t.id), Expect: t.revision})
-			}
-		}
-		return s.commit(ctx, d.sub.Tenant, append(writes, place))
-	})
+		defer release()
+	}
+	return s.transact(ctx, d.sub.Tenant, s.enter(d))
 }
 
-// commit writes, and waits until this node's index has what was written.
-func (s *Service) commit(ctx context.Context, tenant heliograph.TenantID, writes []heliograph.Write) error {
-	revision, err := s.options.Store.Commit(ctx, tenant, writes)
-	if err != nil {
-		return err
-	}
-	if err := s.options.Index.Wait(ctx, tenant, revision); err != nil {
-		return notAgain{err}
-	}
-	return nil
-}
-
-// notAgain wraps an error that retry must not take for a lost race.
-type notAgain struct{ error }
-
-// retry calls write until it does not end in a conflict, a bounded number of times.
-func (s *Service) retry(write func() error) error {
-	for range attempts {
-		err := write()
-		if final, ok := err.(notAgain); ok { //nolint:errorlint // never wrapped: write returns it itself
-			return final.error
-		}
-		if heliograph.KindOf(err) != heliograph.Conflict || err == nil {
-			return err
+// enter writes the subscription with its place and its counts. A quota that is told as a conflict refuses in its
+// own words; before any other, a twin is told (contract 5.35 to 5.37): it takes no more room.
+func (s *Service) enter(d *draft) plan {
+	var exclusive, counted []share
+	for _, sh := range sharesOf(s.options.Catalog, &d.sub, &d.resolved) {
+		if d.profile.Refuse(sh.quota.Rule, nil).Kind == heliograph.Conflict {
+			exclusive = append(exclusive, sh)
+		} else {
+			counted = append(counted, sh)
 		}
 	}
-	return s.profile.Refuse("subscription.busy", nil)
+	return func(ctx context.Context, l *ledger) error {
+		steps := []func() error{
+			func() error { return s.room(ctx, l, d, exclusive) },
+			func() error { return s.claim(ctx, l, d) },
+			func() error { return s.room(ctx, l, d, counted) },
+			func() error { return l.add(ctx, exclusive, 1) },
+			func() error { return l.add(ctx, counted, 1) },
+		}
+		for _, step := range steps {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+		l.put(record.Name(d.sub.ID), record.Encode(&d.sub))
+		return nil
+	}
 }

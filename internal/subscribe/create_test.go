@@ -190,7 +190,6 @@ func TestCreateRulesInOrder(t *testing.T) {
 		{"create.required", func() { r.Resource = "users/" + guid() + "/nonsense" }},
 		{"create.url", func() { r.NotificationURL = gone.URL }},
 		{"create.url", func() { r.LifecycleNotificationURL = "" }},
-		{"create.webpush", func() { r.WebPush = false }},
 		{"create.change_type", func() { r.ChangeType = "created" }},
 		{"create.resource.unknown", func() { r.Resource = "users/" + guid() + "/messages?$top=1" }},
 		{"create.permission", func() { c.Scopes = append(c.Scopes, "Mail.Read") }},
@@ -202,6 +201,7 @@ func TestCreateRulesInOrder(t *testing.T) {
 		{"create.rich.select.required", func() { r.Resource += "&$select=id" }},
 		{"create.query", func() { r.Resource = "me/messages?$select=id" }},
 		{"create.certificate.missing", func() { r.EncryptionCertificate, r.EncryptionCertificateID = certificate, "a" }},
+		{"create.webpush", func() { r.WebPush = false }},
 		{"handshake.connect", func() { r.NotificationURL = b.receiver.URL }},
 	} {
 		_, err := b.service.Create(t.Context(), c, r)
@@ -372,7 +372,7 @@ func TestAnExpiredTwinIsReplaced(t *testing.T) {
 	if err != nil || renewed.ID == old.ID {
 		t.Fatalf("%+v, %v", renewed, err)
 	}
-	if store.len() != 2 || b.registry.Len() != 1 || b.sink.has(old.ID) {
+	if store.len() != 3 || b.registry.Len() != 1 || b.sink.has(old.ID) {
 		t.Errorf("%d records, %d subscriptions, old one indexed: %v", store.len(), b.registry.Len(), b.sink.has(old.ID))
 	}
 }

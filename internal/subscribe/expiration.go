@@ -31,12 +31,9 @@ func expiration(d *draft) error {
 	return nil
 }
 
-// longest is the longest lease that the row gives.
+// longest is the longest lease that the row gives, or gave at the profile's time.
 func (d *draft) longest() time.Duration {
-	if d.rich() && d.resolved.Row.MaxRich > 0 {
-		return d.resolved.Row.MaxRich
-	}
-	return d.resolved.Row.MaxBasic
+	return d.profile.MaxLifetime(d.resolved.Row, d.rich())
 }
 
 // beyond refuses in the words of the row's workload: Teams has its own.

@@ -3,10 +3,10 @@ package subscribe
 import (
 	"container/heap"
 	"context"
+	"slices"
 	"time"
 
 	"heliograph.dev"
-	"heliograph.dev/internal/subscribe/record"
 )
 
 // expiryHeap has the subscription that expires next on top.
@@ -43,8 +43,9 @@ func (h *expiryHeap) Pop() any {
 }
 
 const (
-	expireAtOnce = 256 // how many expired subscriptions are removed in one round
-	expirePause  = time.Second
+	expireAtOnce      = 256 // how many expired subscriptions are removed in one round
+	expireInOneCommit = 64
+	expirePause       = time.Second
 )
 
 // Expire removes every subscription when its time comes, until ctx is done. It sleeps until the next expiry and
@@ -104,55 +105,37 @@ type expired struct {
 	revision     uint64
 }
 
-// removeExpired removes their records, tenant by tenant in one commit each, and returns those that it must try
-// again. A subscription that was renewed or removed meanwhile is none of them.
+// removeExpired removes what is due, tenant by tenant, with all that it holds, and returns what it must try again.
+// A subscription that was renewed or removed meanwhile is left alone.
 func (s *Service) removeExpired(ctx context.Context, due []expired) (failed []expired) {
 	byTenant := make(map[heliograph.TenantID][]expired)
 	for _, e := range due {
 		byTenant[e.subscription.Tenant] = append(byTenant[e.subscription.Tenant], e)
 	}
-	for tenant, group := range byTenant {
-		err := s.commitRemoval(ctx, tenant, group)
-		if heliograph.KindOf(err) == heliograph.Conflict && len(group) > 1 {
-			for i := range group { // one of them changed: the others need not wait for it
-				if err := s.commitRemoval(ctx, tenant, group[i:i+1]); err != nil {
-					failed = append(failed, group[i])
+	for tenant, all := range byTenant {
+		for group := range slices.Chunk(all, expireInOneCommit) {
+			err := s.transact(ctx, tenant, func(ctx context.Context, l *ledger) error {
+				for i := range group {
+					if err := s.removeIfExpired(ctx, l, group[i].subscription.ID); err != nil {
+						return err
+					}
 				}
+				return nil
+			})
+			if err != nil {
+				failed = append(failed, group...)
 			}
-			continue
-		}
-		if err != nil {
-			failed = append(failed, group...)
 		}
 	}
 	return failed
 }
 
-func (s *Service) commitRemoval(ctx context.Context, tenant heliograph.TenantID, group []expired) error {
-	var writes []heliograph.Write
-	for i := range group {
-		more, err := s.removal(ctx, &group[i].subscription, group[i].revision)
-		if err != nil {
-			return err
-		}
-		writes = append(writes, more...)
+func (s *Service) removeIfExpired(ctx context.Context, l *ledger, id heliograph.SubscriptionID) error {
+	sub, err := l.subscription(ctx, id)
+	if err != nil || sub == nil || !sub.Expired(s.now()) {
+		return err
 	}
-	_, err := s.options.Store.Commit(ctx, tenant, writes)
-	return err
-}
-
-// removal returns the writes that remove a subscription together with its uniqueness record, if that is its.
-func (s *Service) removal(ctx context.Context, sub *heliograph.Subscription, revision uint64) ([]heliograph.Write, error) {
-	writes := []heliograph.Write{{Name: record.Name(sub.ID), Expect: revision}}
-	name := uniqueName(sub)
-	held, err := s.options.Store.Get(ctx, sub.Tenant, name)
-	if err != nil {
-		return writes, ignoreNotFound(err)
-	}
-	if string(held.Value) == sub.ID.String() {
-		writes = append(writes, heliograph.Write{Name: name, Expect: held.Revision})
-	}
-	return writes, nil
+	return s.remove(ctx, l, sub)
 }
 
 // nextExpiry returns when the next subscription is due.

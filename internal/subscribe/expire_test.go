@@ -60,8 +60,8 @@ func TestExpireRemovesAtTheMoment(t *testing.T) { // contract 10.15
 			t.Errorf("%s is still indexed", s.Resource)
 		}
 	}
-	if !b.sink.has(third.ID) || store.len() != 2 {
-		t.Errorf("%d records; want the renewed one's two", store.len())
+	if !b.sink.has(third.ID) || store.len() != 3 {
+		t.Errorf("%d records; want the renewed one's three", store.len())
 	}
 }
 

@@ -33,7 +33,7 @@ func (s *Service) List(_ context.Context, caller *heliograph.Caller, r ListReque
 			return List{}, s.profile.Refuse("list.skiptoken", nil)
 		}
 	}
-	page, more := s.options.Registry.page(in, after, s.now(), pageSize)
+	page, more := s.options.Registry.page(in, after, s.now(), s.listable(caller))
 	list := List{Subscriptions: page, Ignored: r.Options}
 	if more {
 		last := &page[len(page)-1]
@@ -53,17 +53,43 @@ func isSelective(option string) bool {
 	return false
 }
 
-// scopeOf returns whose subscriptions a caller lists (contract 6.5 to 6.8).
+// scopeOf returns where to look for what a caller may see: what is his application's (contract 6.5, 6.6) or, with
+// Subscription.Read.All, all that is his (contract 6.7), or all of a directory for whoever governs it (contract
+// 6.8).
 func scopeOf(caller *heliograph.Caller) scope {
 	switch {
 	case !caller.Delegated:
 		return scope{tenant: caller.Tenant, app: caller.App}
-	case !slices.Contains(caller.Scopes, permissionReadAll):
+	case !readsAll(caller):
 		return scope{tenant: caller.Tenant, app: caller.App, user: caller.Object}
 	case !caller.Personal && slices.Contains(caller.DirectoryRoles, heliograph.GlobalAdministrator):
 		return scope{tenant: caller.Tenant}
 	}
 	return scope{tenant: caller.Tenant, user: caller.Object}
+}
+
+// readsAll reports whether a caller has Subscription.Read.All, which there is for users only (contract 6.9).
+func readsAll(caller *heliograph.Caller) bool {
+	return caller.Delegated && slices.Contains(caller.Scopes, permissionReadAll)
+}
+
+// listable returns what says of a subscription in a caller's scope whether it is listed: his own application's with
+// a permission that suffices for the resource, any other by Subscription.Read.All where that reaches. What is of a
+// row that an operator has taken away takes no permission.
+func (s *Service) listable(caller *heliograph.Caller) func(*heliograph.Subscription) bool {
+	type verdict struct{ own, any bool }
+	verdicts := make(map[string]verdict)
+	all := readsAll(caller)
+	return func(sub *heliograph.Subscription) bool {
+		v, known := verdicts[sub.Row]
+		if !known {
+			row := s.options.Catalog.Row(sub.Row)
+			v.own = row == nil || row.PermitsSome(caller, s.options.Strict)
+			v.any = all && (row == nil || row.ListedByReadAll(caller))
+			verdicts[sub.Row] = v
+		}
+		return v.any || v.own && visible(caller, sub)
+	}
 }
 
 // A page token is the place of the page's last subscription (8 bytes of time, 16 of id) and a code over it and

@@ -23,21 +23,28 @@ func (s *Service) Get(ctx context.Context, caller *heliograph.Caller, id heliogr
 }
 
 // Update renews a subscription, or moves it to another URL or certificate, and reauthorizes it (contract 7.7).
-// A new URL has to prove itself as at create.
+// A new URL has to prove itself as at create; where renewals are proved, every URL has to, each time (contract 4.12).
 func (s *Service) Update(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID, r UpdateRequest) (*heliograph.Subscription, error) {
-	proved := "" // the URL that has proved itself on the way
+	proved := make(map[endpoint]bool) // what has proved itself on the way
 	return s.change(ctx, caller, id, func(d *draft) error {
 		stored := d.sub.NotificationURL
 		d.put(&r)
 		if err := d.judge(updateRules()); err != nil {
 			return err
 		}
-		if url := d.sub.NotificationURL; url != stored && url != proved {
-			if err := s.prove(ctx, d, r.RequestID, []endpoint{{"notificationUrl", url}}); err != nil {
-				return err
+		var unproved []endpoint
+		for _, e := range endpointsOf(&d.sub) {
+			if !proved[e] && (s.options.ProveRenewals || e.property == "notificationUrl" && e.url != stored) {
+				unproved = append(unproved, e)
 			}
-			proved = url
 		}
+		if err := s.prove(ctx, d, r.RequestID, unproved); err != nil {
+			return err
+		}
+		for _, e := range unproved {
+			proved[e] = true
+		}
+		d.sub.Renewed = d.now
 		return nil
 	})
 }
@@ -63,53 +70,78 @@ func (d *draft) put(r *UpdateRequest) {
 // Reauthorize lets the caller's token stand behind the subscription from now on. Its expiry stays (contract
 // 7.10).
 func (s *Service) Reauthorize(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) error {
-	_, err := s.change(ctx, caller, id, permission)
+	_, err := s.change(ctx, caller, id, func(d *draft) error {
+		if err := d.judge(reauthorizeRules()); err != nil {
+			return err
+		}
+		d.sub.Reauthorized = d.now
+		return nil
+	})
 	return err
 }
 
 // Delete removes a subscription. Nothing more is sent for it.
 func (s *Service) Delete(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) error {
-	return s.retry(func() error {
-		sub, revision, err := s.load(ctx, caller, id)
+	return s.transact(ctx, caller.Tenant, func(ctx context.Context, l *ledger) error {
+		sub, err := l.subscription(ctx, id)
 		if err != nil {
 			return err
+		}
+		if sub == nil || !visible(caller, sub) || sub.Expired(s.now()) {
+			return s.notFound()
 		}
 		if err := s.authorize(caller, sub); err != nil {
 			return err
 		}
-		writes, err := s.removal(ctx, sub, revision)
-		if err != nil {
-			return err
-		}
-		return s.commit(ctx, sub.Tenant, writes)
+		return s.remove(ctx, l, sub)
 	})
 }
 
 // change loads a subscription, lets edit change it, lets the caller's token stand behind it and writes it back,
 // again from the start whenever somebody else was faster.
 func (s *Service) change(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID, edit func(*draft) error) (*heliograph.Subscription, error) {
-	var changed *heliograph.Subscription
-	err := s.retry(func() error {
+	for try := range changeAttempts {
 		sub, revision, err := s.load(ctx, caller, id)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		d := s.draft(operationUpdate, caller)
 		d.sub = *sub
 		if d.resolved, err = s.resolved(sub); err != nil {
-			return err
+			return nil, err
 		}
 		if err := edit(d); err != nil {
-			return notAgain{err}
+			return nil, err
 		}
 		d.sub.AuthorizedUntil = tick(caller.Expires)
-		changed = &d.sub
-		return s.commit(ctx, sub.Tenant, []heliograph.Write{{Name: record.Name(id), Value: record.Encode(&d.sub), Expect: revision}})
+		err = s.write(ctx, &d.sub, revision)
+		if err == nil {
+			s.tellHurry(ctx, d)
+			return &d.sub, nil
+		}
+		if heliograph.KindOf(err) != heliograph.Conflict {
+			return nil, err
+		}
+		if err := pause(ctx, jitter(try)); err != nil {
+			return nil, err
+		}
+	}
+	return nil, s.profile.Refuse("subscription.busy", nil)
+}
+
+// changeAttempts is how often a change that lost a race is tried again. Each loss means that somebody else won.
+const changeAttempts = 10
+
+// write puts a changed subscription in the place of the one with that revision, and waits until this node's index
+// has it.
+func (s *Service) write(ctx context.Context, sub *heliograph.Subscription, revision uint64) error {
+	written, err := s.options.Store.Commit(ctx, sub.Tenant, []heliograph.Write{
+		{Name: record.Name(sub.ID), Value: record.Encode(sub), Expect: revision},
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return changed, nil
+	return s.options.Index.Wait(ctx, sub.Tenant, written)
 }
 
 // load returns a subscription that the caller may see, and its revision.

@@ -40,7 +40,7 @@ func TestRenewal(t *testing.T) { // contract 7.7, 7.17
 		t.Fatal(err)
 	}
 	want := *s
-	want.Expires, want.AuthorizedUntil = start.Add(5*24*time.Hour), c.Expires
+	want.Expires, want.AuthorizedUntil, want.Renewed = start.Add(5*24*time.Hour), c.Expires, b.clock.Now()
 	if *got != want { // contract 7.6: everything else stays
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}

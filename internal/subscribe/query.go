@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"heliograph.dev/internal/catalog"
@@ -20,6 +21,14 @@ func queryOptions(d *draft) error {
 		case !ok && option.Rule == "required_when_rich" && d.rich():
 			return d.refuse("create.rich.select.required")
 		case !ok:
+		case option.Rule == "billing":
+			if word := wrongWord(given.Value, option); word != "" && d.profile.Metered { // contract 19.1, 19.4
+				return d.refuse("create.resource.model", "model", word)
+			}
+		case option.Rule == "boolean":
+			if _, err := strconv.ParseBool(strings.ToLower(given.Value)); err != nil {
+				return d.refuse("create.query.boolean", "option", name)
+			}
 		case option.Rule == "forbidden":
 			return d.refuse("create.query", "option", name)
 		case option.Rule == "unsupported" && d.rich():
@@ -29,6 +38,29 @@ func queryOptions(d *draft) error {
 				return d.refuse("create.query", "option", name+" of "+word)
 			}
 		}
+	}
+	return userSpecific(d)
+}
+
+// userSpecific lets users ask for what only they see, where there is such a thing (contract 13.21).
+func userSpecific(d *draft) error {
+	const name = "notifyOnUserSpecificProperties"
+	given, ok := d.resolved.Query.Get(name)
+	switch asked, _ := strconv.ParseBool(strings.ToLower(given.Value)); {
+	case !ok || !asked:
+		return nil
+	case !d.resolved.Row.UserSpecific:
+		return d.refuse("create.query", "option", name)
+	case !d.caller.Delegated:
+		return d.refuse("create.query.delegated", "option", name)
+	}
+	return nil
+}
+
+// notificationQueryOptions are for the few resources whose options do not stand in their path (contract 1.15, 18.9).
+func notificationQueryOptions(d *draft) error {
+	if d.sub.NotificationQueryOptions != "" && d.resolved.Row.QueryOptions["notificationQueryOptions"].Rule == "" {
+		return d.refuse("create.query_options")
 	}
 	return nil
 }

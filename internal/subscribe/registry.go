@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +34,7 @@ type Registry struct {
 	byID    map[heliograph.SubscriptionID]*entry
 	tenants map[heliograph.TenantID]*tenantLists
 	expiry  expiryHeap
+	spread  map[string]*spread // counters over all tenants, by name
 	// soonest has room for one signal: the earliest expiry has changed.
 	soonest chan struct{}
 }
@@ -61,6 +64,7 @@ func NewRegistry(sink Sink, logger *slog.Logger) *Registry {
 		sink: sink, logger: logger,
 		byID:    make(map[heliograph.SubscriptionID]*entry),
 		tenants: make(map[heliograph.TenantID]*tenantLists),
+		spread:  make(map[string]*spread),
 		soonest: make(chan struct{}, 1),
 	}
 }
@@ -69,6 +73,10 @@ func NewRegistry(sink Sink, logger *slog.Logger) *Registry {
 func (r *Registry) Apply(records []heliograph.Record) {
 	for i := range records {
 		rec := &records[i]
+		if strings.HasPrefix(rec.Name, counterAllPrefix) {
+			r.counted(rec)
+			continue
+		}
 		id, ok := record.ParseName(rec.Name)
 		if !ok {
 			continue
@@ -180,6 +188,69 @@ func (e *entry) subscription() heliograph.Subscription {
 	return s
 }
 
+// spread is a counter that every tenant has a part of.
+type spread struct {
+	total int
+	parts map[heliograph.TenantID]part
+}
+
+type part struct {
+	count    int
+	revision uint64
+}
+
+// counted takes a tenant's part of a counter. A part that cannot be read counts nothing: Recount mends it.
+func (r *Registry) counted(rec *heliograph.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.spread[rec.Name]
+	if c == nil {
+		c = &spread{parts: make(map[heliograph.TenantID]part)}
+		r.spread[rec.Name] = c
+	}
+	before := c.parts[rec.Tenant]
+	if before.revision >= rec.Revision {
+		return
+	}
+	n, err := strconv.Atoi(string(rec.Value))
+	if rec.Deleted || err != nil {
+		n = 0
+	}
+	c.total += n - before.count
+	c.parts[rec.Tenant] = part{n, rec.Revision}
+	if rec.Deleted {
+		delete(c.parts, rec.Tenant)
+	}
+}
+
+// countedElsewhere returns how much of a counter is not the tenant's.
+func (r *Registry) countedElsewhere(counter string, tenant heliograph.TenantID) int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	c := r.spread[counter]
+	if c == nil {
+		return 0
+	}
+	return c.total - c.parts[tenant].count
+}
+
+// expired returns up to limit subscriptions of a tenant whose time has come and that are not removed yet.
+func (r *Registry) expired(tenant heliograph.TenantID, now time.Time, limit int) []heliograph.SubscriptionID {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var ids []heliograph.SubscriptionID
+	if t := r.tenants[tenant]; t != nil {
+		for _, l := range t.apps {
+			for _, e := range l.entries {
+				if !e.gone && e.expires <= now.UnixNano() && len(ids) < limit {
+					ids = append(ids, e.id)
+				}
+			}
+		}
+	}
+	return ids
+}
+
 // scope says whose subscriptions are listed: an empty field means anybody's.
 type scope struct {
 	tenant heliograph.TenantID
@@ -197,9 +268,10 @@ func (p place) compare(q place) int {
 	return cmp.Or(cmp.Compare(p.created, q.created), slices.Compare(p.id[:], q.id[:]))
 }
 
-// page returns up to limit live subscriptions of a scope that stand behind after, in order, and whether there
-// are more.
-func (r *Registry) page(in scope, after place, now time.Time, limit int) ([]heliograph.Subscription, bool) {
+// page returns up to limit live subscriptions of a scope that stand behind after and are wanted, in order, and
+// whether there are more.
+func (r *Registry) page(in scope, after place, now time.Time, wanted func(*heliograph.Subscription) bool) ([]heliograph.Subscription, bool) {
+	const limit = pageSize
 	r.mu.Lock() // a list that has not been sorted since it grew is sorted here
 	defer r.mu.Unlock()
 	t := r.tenants[in.tenant]
@@ -209,7 +281,11 @@ func (r *Registry) page(in scope, after place, now time.Time, limit int) ([]heli
 	var found []*entry
 	for _, l := range t.rolls(in) {
 		found = l.behind(found, after, limit+1, func(e *entry) bool {
-			return now.UnixNano() < e.expires && (in.user == "" || in.app == "" || e.app() == in.app)
+			if now.UnixNano() >= e.expires {
+				return false
+			}
+			s := e.subscription()
+			return wanted(&s)
 		})
 	}
 	slices.SortFunc(found, func(a, b *entry) int { return a.place().compare(b.place()) })
@@ -239,11 +315,6 @@ func (t *tenantLists) rolls(in scope) []*roll {
 }
 
 func (e *entry) place() place { return place{e.created, e.id} }
-
-func (e *entry) app() heliograph.AppID {
-	s, _ := record.Decode(e.value)
-	return s.App
-}
 
 // signal leaves a signal unless there is one.
 func signal(c chan struct{}) {

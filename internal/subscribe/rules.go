@@ -25,9 +25,9 @@ func createRules() []rule {
 		{"required", required},
 		{"notification url", notificationURL},
 		{"lifecycle url", lifecycleURL},
-		{"web push", webPush},
 		{"change type", changeType},
 		{"resource", resource},
+		{"cloud", inCloud},
 		{"change type of resource", changeTypeOfResource},
 		{"permission", permission},
 		{"own mailbox", ownMailbox},
@@ -37,7 +37,9 @@ func createRules() []rule {
 		{"tls version", tlsVersion},
 		{"rich support", richSupport},
 		{"query options", queryOptions},
+		{"notification query options", notificationQueryOptions},
 		{"certificate", certificate},
+		{"web push", webPush},
 	}
 }
 
@@ -47,9 +49,18 @@ func updateRules() []rule {
 		{"something to update", somethingToUpdate},
 		{"notification url", notificationURL},
 		{"permission", permission},
+		{"not after a reauthorize", notAfterReauthorize},
 		{"expiration", expiration},
 		{"lifecycle url required", lifecycleURLRequired},
 		{"certificate", certificate},
+	}
+}
+
+// reauthorizeRules is what reauthorize asks.
+func reauthorizeRules() []rule {
+	return []rule{
+		{"permission", permission},
+		{"not after a renewal", notAfterRenewal},
 	}
 }
 
@@ -124,9 +135,9 @@ func (d *draft) url(property, raw string) error {
 	lower := strings.ToLower(raw)
 	switch {
 	case strings.HasPrefix(lower, "eventhub:"):
-		return d.refuse("create.url.eventhub", "property", property)
+		return d.refuse("create.url.eventhub", "url", raw)
 	case strings.HasPrefix(lower, "eventgrid:"):
-		return d.refuse("create.url.eventgrid", "property", property)
+		return d.refuse("create.url.eventgrid", "url", raw)
 	}
 	if err := d.checkURL(raw); err != nil {
 		return d.refuse("create.url", "property", property, "reason", err.Error())
@@ -173,6 +184,18 @@ func resource(d *draft) error {
 		return d.refuse("create.resource.unknown")
 	}
 	d.sub.Path, d.sub.Row = d.resolved.Path, d.resolved.Row.ID
+	return nil
+}
+
+// inCloud asks for a resource, and for a caller, that the played cloud has (contract 20.5 to 20.8).
+func inCloud(d *draft) error {
+	cloud := d.catalog.Cloud()
+	switch {
+	case !cloud.Has(d.resolved.Row):
+		return d.refuse("create.resource.cloud")
+	case d.caller.Personal && !cloud.Personal:
+		return d.refuse("create.permission.cloud")
+	}
 	return nil
 }
 

@@ -11,18 +11,29 @@
 //
 // # What is kept
 //
-// Two records of the subscription's tenant, written and removed together:
+// Records of the subscription's tenant, written and removed together:
 //
-//	sub.<id>     the subscription (codec.go)
-//	uniq.<hash>  the id of the subscription that holds this application, creator, change types and resource
+//	sub.<id>          the subscription (package record)
+//	uniq.<hash>       the id of the subscription that holds this application, creator, change types and resource
+//	quota.<hash>      how many subscriptions have a place in a quota, as a decimal number
+//	quota.all.<hash>  the tenant's part of a quota that is counted over all tenants
 //
 // The records are the truth. The Registry is their image in memory, fed by the engine's watch: by id, by
 // application and by user for lists, by expiry. Get, Update and Delete read the records themselves.
 //
+// # Quotas
+//
+// A subscription takes a place in each quota of its row that is for its like (quota.go). Its record and all the
+// counters change in one commit that compares and sets every one of them, so that of many creates at a limit as many
+// succeed as there is room for, on any number of nodes, and a crash leaves nothing that does not add up. On one node
+// a tenant's creates, deletes and expiries stand in one line, and those that wait go together in one commit
+// (transact.go): they share counters, and would otherwise have to win them from each other one by one.
+//
 // # Who sees what
 //
 // An application's token sees the application's subscriptions in its tenant, a user's token those that this
-// user made through this application; everything else is not found (contract 6.5 to 6.8, 7.15).
+// user made through this application; everything else is not found (contract 6.5, 6.6, 7.15). Only a list shows
+// more, to users with Subscription.Read.All (contract 6.7 to 6.9).
 //
 // Service, Registry and Handshakes are safe for concurrent use.
 package subscribe
@@ -30,6 +41,7 @@ package subscribe
 import (
 	"context"
 	"crypto/rand"
+	"log/slog"
 	"time"
 
 	"heliograph.dev"
@@ -58,7 +70,7 @@ type Endpoints interface {
 	Exchange(ctx context.Context, call Call) Exchange
 }
 
-// Options say what a service works with. All but the last three are required.
+// Options say what a service works with. Down to the clock all are required.
 type Options struct {
 	Catalog   *catalog.Catalog
 	Store     Store
@@ -68,12 +80,18 @@ type Options struct {
 	Clock     clock.Clock
 	// Strict takes only the permissions of the newest documentation (contract 3.2.2).
 	Strict bool
+	// ProveRenewals has the endpoints prove themselves at every update, as Graph sometimes does (contract 4.12).
+	ProveRenewals bool
 	// HostileToken adds characters to the validation token that a receiver with a careless decoder does not
 	// give back.
 	HostileToken bool
-	// TokenKey seals the tokens of list pages. Nodes that serve one list share it; without one it is made
-	// anew at each start, and the tokens of before are refused.
+	// TokenKey seals the tokens of list pages; the function of that name keeps one. Without it the key is made anew
+	// at each start, and the tokens of before are refused.
 	TokenKey []byte
+	// Scan tells visit of every record that there is. Recount finds the counters by it that nothing counts any more;
+	// without it they stay.
+	Scan   func(ctx context.Context, visit func(*heliograph.Record)) error
+	Logger *slog.Logger
 }
 
 // Service answers for subscriptions.
@@ -81,6 +99,8 @@ type Service struct {
 	options Options
 	profile *catalog.Profile
 	book    *Handshakes
+	orders  orders
+	turns   turns
 }
 
 // New returns a service.
@@ -88,6 +108,9 @@ func New(o Options) *Service {
 	if len(o.TokenKey) == 0 {
 		o.TokenKey = make([]byte, 32)
 		_, _ = rand.Read(o.TokenKey) // never fails: crypto/rand ends the program instead
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Service{options: o, profile: o.Catalog.Profile(), book: newHandshakes()}
 }

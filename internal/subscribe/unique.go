@@ -35,33 +35,35 @@ func canonicalQuery(resource string) string {
 	return strings.Join(options, "&")
 }
 
-// twin is the subscription that holds the place which a new one wants.
-type twin struct {
-	record   heliograph.Record // the uniqueness record
-	id       heliograph.SubscriptionID
-	live     bool
-	revision uint64 // of the subscription's record, 0 when it has none
-}
-
-// twinOf looks up who holds the place, or returns nil. A holder that has expired or gone holds nothing.
-func (s *Service) twinOf(ctx context.Context, sub *heliograph.Subscription) (*twin, error) {
-	held, err := s.options.Store.Get(ctx, sub.Tenant, uniqueName(sub))
-	if err != nil {
-		return nil, ignoreNotFound(err)
-	}
-	t := &twin{record: held}
-	t.id, _ = heliograph.ParseGUID(string(held.Value)) // what is no id finds no subscription
-	holder, revision, err := s.stored(ctx, sub.Tenant, t.id)
-	if err != nil {
-		return t, ignoreNotFound(err)
-	}
-	t.revision, t.live = revision, !holder.Expired(s.now())
-	return t, nil
-}
-
-func ignoreNotFound(err error) error {
-	if heliograph.KindOf(err) == heliograph.NotFound {
+// claim takes the place of a new subscription, where its row has places. A holder that has expired or gone holds
+// nothing.
+func (s *Service) claim(ctx context.Context, l *ledger, d *draft) error {
+	if d.resolved.Row.Duplicates {
 		return nil
 	}
-	return err
+	place := uniqueName(&d.sub)
+	value, err := l.get(ctx, place)
+	if err != nil {
+		return err
+	}
+	if value != nil {
+		if err := s.evict(ctx, l, d, string(value)); err != nil {
+			return err
+		}
+	}
+	l.put(place, []byte(d.sub.ID.String()))
+	return nil
+}
+
+// evict removes who holds a place, unless it is alive.
+func (s *Service) evict(ctx context.Context, l *ledger, d *draft, id string) error {
+	guid, _ := heliograph.ParseGUID(id) // what is no id finds no subscription
+	holder, err := l.subscription(ctx, guid)
+	switch {
+	case err != nil || holder == nil:
+		return err
+	case !holder.Expired(d.now):
+		return d.refuse("create.duplicate", "id", id)
+	}
+	return s.remove(ctx, l, holder)
 }

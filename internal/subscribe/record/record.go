@@ -42,6 +42,9 @@ const (
 	tagContentType
 	tagQueryOptions
 	tagURLAppID
+	tagRenewed
+	tagReauthorized
+	tagHurried
 )
 
 // Bits of tagFlags.
@@ -93,7 +96,10 @@ func Encode(s *heliograph.Subscription) []byte {
 	b = appendText(b, tagTLSVersion, s.LatestSupportedTLSVersion)
 	b = appendText(b, tagContentType, s.NotificationContentType)
 	b = appendText(b, tagQueryOptions, s.NotificationQueryOptions)
-	return appendText(b, tagURLAppID, s.NotificationURLAppID)
+	b = appendText(b, tagURLAppID, s.NotificationURLAppID)
+	b = appendTime(b, tagRenewed, s.Renewed)
+	b = appendTime(b, tagReauthorized, s.Reauthorized)
+	return appendTime(b, tagHurried, s.Hurried)
 }
 
 func appendText(b []byte, tag byte, text string) []byte {
@@ -161,12 +167,6 @@ func setField(s *heliograph.Subscription, tag byte, field string) error {
 			return errors.New("flags of no bytes")
 		}
 		setFlags(s, field[0]) // a newer program's further flags are skipped, as its tags are
-	case tagCreated:
-		return setTime(&s.Created, field)
-	case tagExpires:
-		return setTime(&s.Expires, field)
-	case tagAuthorizedUntil:
-		return setTime(&s.AuthorizedUntil, field)
 	case tagClientState:
 		s.ClientState = heliograph.NewSecret(field)
 	case tagApp:
@@ -174,9 +174,31 @@ func setField(s *heliograph.Subscription, tag byte, field string) error {
 	case tagCreator:
 		s.Creator = heliograph.ObjectID(field)
 	default:
+		if t := timeField(s, tag); t != nil {
+			return setTime(t, field)
+		}
 		if text := textField(s, tag); text != nil {
 			*text = field
 		}
+	}
+	return nil
+}
+
+// timeField returns where the time of a tag belongs, or nil when it is no time's.
+func timeField(s *heliograph.Subscription, tag byte) *time.Time {
+	switch tag {
+	case tagCreated:
+		return &s.Created
+	case tagExpires:
+		return &s.Expires
+	case tagAuthorizedUntil:
+		return &s.AuthorizedUntil
+	case tagRenewed:
+		return &s.Renewed
+	case tagReauthorized:
+		return &s.Reauthorized
+	case tagHurried:
+		return &s.Hurried
 	}
 	return nil
 }
