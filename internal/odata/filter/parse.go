@@ -34,11 +34,11 @@ func (p *parser) whole() (expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !x.typ().is(condition) {
-		return nil, p.fail(start, "expected a condition, found "+x.typ().String())
-	}
 	if p.skip(); p.pos < len(p.s) {
 		return nil, p.unexpected("an operator")
+	}
+	if !x.typ().is(condition) {
+		return nil, p.fail(start, "expected a condition, found "+x.typ().String())
 	}
 	return x, nil
 }
