@@ -32,8 +32,8 @@
 //	       done        engine            parked on disk, drained in order when the endpoint is well
 //
 // A change comes in over HTTP ([heliograph.dev/internal/httpapi], whose events [heliograph.dev/internal/cloudevents]
-// reads by way of [heliograph.dev/internal/rawjson], and which asks [heliograph.dev/internal/origin] by what name its
-// client knows the server) or from a folder that is somebody's drive
+// reads by way of [heliograph.dev/internal/rawjson] as [heliograph.dev/internal/batch] does many requests in one, and
+// which asks [heliograph.dev/internal/origin] by what name its client knows the server) or from a folder that is somebody's drive
 // ([heliograph.dev/internal/source/drive], which waits with [heliograph.dev/internal/source/drive/settle] until a save
 // has come to rest). [heliograph.dev/internal/ingest] writes it down together with what comes at the same time: when it
 // answers, the change is safe. [heliograph.dev/internal/deliver] reads the log and asks
@@ -83,6 +83,8 @@
 //
 // Two packages are for programs of others: [heliograph.dev/client] speaks to a server, and
 // [heliograph.dev/receiver] is what a program needs to receive notifications.
+//
+// What machines read about the API is in [heliograph.dev/docs/reference], beside the pages for people.
 //
 // Who may import whom is one table in import_test.go. Why things are as they are is in docs/adr, how they hang together
 // in docs/design.

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"heliograph.dev"
+	"heliograph.dev/docs/reference"
 	"heliograph.dev/internal/subscribe"
 )
 
@@ -42,6 +43,13 @@ type Ingest interface {
 	Accept(ctx context.Context, changes []heliograph.Change) error
 }
 
+// Throttle bounds how often an application calls.
+type Throttle interface {
+	// Take counts a caller's call of a family (write, reauthorize, get or list: contract 15.1 to 15.4), or returns an
+	// error of kind Limited.
+	Take(caller *heliograph.Caller, family string) error
+}
+
 // Handshakes remembers how endpoints proved themselves, or did not.
 type Handshakes interface {
 	// Get returns a handshake that the caller may see, List all of them, the latest first.
@@ -63,6 +71,8 @@ type Options struct {
 	Ingest        Ingest
 	// Handshakes is the book behind GET /control/v1/handshakes. Nil: there are no such routes.
 	Handshakes Handshakes
+	// Throttle bounds the calls of the Graph API. Nil: there is no bound.
+	Throttle Throttle
 	// Minter makes tokens for POST /control/v1/tokens. Nil: there is no such route.
 	Minter Minter
 	// Ready runs the checks behind /readyz, within the context's time. Nil: always ready.
@@ -73,8 +83,9 @@ type Options struct {
 	Next http.Handler
 	// TrustedProxies are believed about X-Forwarded-Proto and X-Forwarded-Host.
 	TrustedProxies []netip.Prefix
-	// AuthorizationURI is where a client without a token is sent (the WWW-Authenticate header). May be empty.
-	AuthorizationURI string
+	// AuthorizationURI tells where a client without a token, which knows this server by an address such as
+	// https://graph.example, is sent (the WWW-Authenticate header). Nil: nowhere.
+	AuthorizationURI func(base string) string
 	// Node names this server in answers, Version its build.
 	Node, Version string
 	Limits        Limits
@@ -118,9 +129,11 @@ type API struct {
 	updates    shape[subscribe.UpdateRequest]
 	metrics    *metrics
 	diagnostic string
+	openAPI    string // as JSON
+	properties []string
 }
 
-// New returns an API, or an error when its metrics cannot be registered.
+// New returns an API, or an error when its metrics cannot be registered or its description cannot be read.
 func New(opts Options) (*API, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -129,7 +142,11 @@ func New(opts Options) (*API, error) {
 		opts.Metrics = prometheus.NewRegistry()
 	}
 	a := &API{opts: opts, limits: opts.Limits.withDefaults(), create: createShape(), updates: updateShape(), diagnostic: diagnosticOf(opts.Node)}
+	a.properties = propertyNames()
 	var err error
+	if a.openAPI, err = openAPIAsJSON(reference.OpenAPI()); err != nil {
+		return nil, err
+	}
 	if a.metrics, err = newMetrics(opts.Metrics); err != nil {
 		return nil, err
 	}
@@ -139,11 +156,18 @@ func New(opts Options) (*API, error) {
 
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := a.begin(w, r)
-	defer a.end(r.Context(), x)
-	ans, err := a.answer(r.Context(), x)
+	a.finish(r.Context(), a.begin(w, r), nil)
+}
+
+// finish takes an exchange that has begun to its end. One that comes with an error is refused.
+func (a *API) finish(ctx context.Context, x *exchange, err error) {
+	defer a.end(ctx, x)
+	var ans answer
+	if err == nil {
+		ans, err = a.answer(ctx, x)
+	}
 	if err != nil {
-		ans = a.refuse(r.Context(), x, err)
+		ans = a.refuse(ctx, x, err)
 	}
 	x.write(ans)
 }
@@ -155,42 +179,63 @@ func (a *API) answer(ctx context.Context, x *exchange) (ans answer, err error) {
 		switch p := recover(); p {
 		case nil:
 		case http.ErrAbortHandler: // net/http's own way to cut a connection
-			panic(p)
+			if x.batch.IsZero() {
+				panic(p)
+			}
+			fallthrough
 		default:
 			err = newPanicError(p)
 		}
 	}()
-	at, ours := a.router.find(x.request)
+	segments := segmentsOf(x.request.URL.Path)
+	at, depth := a.router.find(segments)
 	if at == nil {
-		if !ours && a.opts.Next != nil {
+		lost := strayed(segments, depth)
+		if depth == 0 && lost.Kind == heliograph.NotFound && a.opts.Next != nil && x.batch.IsZero() {
 			x.route = routeNext
 			return serve(a.opts.Next)(ctx, x)
 		}
-		return answer{}, noSuchPath(x.request.URL.Path)
+		return answer{}, lost
 	}
+	at.setValues(x.request, segments)
 	x.route, x.version = at.label, at.version
+	if at.version != "" {
+		x.writer.Header().Set("Odata-Version", "4.0")
+	}
+	if x.request.Method == http.MethodOptions {
+		return answer{status: http.StatusNoContent, header: http.Header{"Allow": {at.allow}}}, nil
+	}
 	to, found := at.methods[x.request.Method]
 	if !found {
 		return answer{}, &methodError{method: x.request.Method, allow: at.allow}
 	}
-	if err := a.admit(ctx, x, to.right); err != nil {
+	if !x.batch.IsZero() && !to.canBeInBatch() {
+		return answer{}, strayed(segments, len(segments)-1)
+	}
+	if err := a.admit(ctx, x, to); err != nil {
 		return answer{}, err
 	}
 	return to.handler(ctx, x)
 }
 
-// admit authenticates the caller, where a route wants to know him, and asks for the right that it needs.
-func (a *API) admit(ctx context.Context, x *exchange, needed right) error {
-	if needed == anyone {
+// admit authenticates the caller, where a route wants to know him, asks for the right that it needs, and counts the
+// call. What comes in a batch is authenticated with it.
+func (a *API) admit(ctx context.Context, x *exchange, to route) error {
+	if to.right == anyone {
 		return nil
 	}
-	caller, err := a.opts.Authenticator.Authenticate(ctx, x.request.Header.Get("Authorization"))
-	if err != nil {
-		return err
+	if x.caller == nil {
+		caller, err := a.opts.Authenticator.Authenticate(ctx, x.request.Header.Get("Authorization"))
+		if err != nil {
+			return err
+		}
+		x.caller = caller
 	}
-	x.caller = caller
-	if needed != signedIn && !caller.HasRole(string(needed)) {
-		return heliograph.Errorf(heliograph.Denied, "request.permission", "This call needs the application permission %s.", needed)
+	if to.right != signedIn && !x.caller.HasRole(string(to.right)) {
+		return heliograph.Errorf(heliograph.Denied, "request.permission", "This call needs the application permission %s.", to.right)
 	}
-	return nil
+	if to.family == unlimited || a.opts.Throttle == nil {
+		return nil
+	}
+	return a.opts.Throttle.Take(x.caller, string(to.family))
 }

@@ -77,12 +77,21 @@ func bodyUnreadable(err error, limit int) error {
 	return &heliograph.Error{Kind: heliograph.Invalid, Rule: "request.body.read", Message: "The request's body could not be read.", Err: err}
 }
 
-// jsonBody reads a body that is JSON.
+// jsonBody reads the body of a call of control or of the Graph API.
 func (x *exchange) jsonBody() ([]byte, error) {
+	return x.jsonBodyOf(x.api.limits.RequestBytes)
+}
+
+// jsonBodyOf reads a body that is JSON and has so many bytes at most.
+func (x *exchange) jsonBodyOf(limit int) ([]byte, error) {
 	if err := wantJSON(x.request.Header.Get("Content-Type")); err != nil {
+		if x.version != "" { // Graph's words and status, as seen in 2017 and 2019
+			err.Err = &propertyError{problem: err.Message}
+			err.Kind, err.Code, err.Message = heliograph.Invalid, "BadRequest", "Entity only allows writes with a JSON Content-Type header."
+		}
 		return nil, err
 	}
-	body, err := x.body(x.api.limits.RequestBytes)
+	body, err := x.body(limit)
 	if err == nil && len(bytes.TrimSpace(body)) == 0 {
 		err = heliograph.Errorf(heliograph.Invalid, "request.body.empty", "Empty Payload. JSON content expected.")
 	}
@@ -90,7 +99,7 @@ func (x *exchange) jsonBody() ([]byte, error) {
 }
 
 // wantJSON refuses a Content-Type that says something else than JSON in UTF-8. Saying nothing is fine.
-func wantJSON(contentType string) error {
+func wantJSON(contentType string) *heliograph.Error {
 	if contentType == "" {
 		return nil
 	}

@@ -17,13 +17,7 @@ import (
 	"heliograph.dev/internal/origin"
 )
 
-const (
-	// graphMedia is what Graph says of its JSON, word for word: clients parse the parameters.
-	graphMedia = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
-	// bareMedia is the same for a client that asked for no metadata.
-	bareMedia = "application/json;odata.metadata=none;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
-	jsonMedia = "application/json; charset=utf-8"
-)
+const jsonMedia = "application/json; charset=utf-8"
 
 // What logs and metrics call a path that no route is for: nobody's, or the next handler's.
 const (
@@ -43,6 +37,10 @@ type exchange struct {
 	origin   origin.Origin
 	caller   *heliograph.Caller
 	version  string // of the Graph API, or empty
+	// batch is the request-id of the batch that the request came in, or zero.
+	batch heliograph.GUID
+	// chosen are the properties that $select names. Nil: all.
+	chosen []string
 
 	route string
 	rule  string
@@ -89,16 +87,6 @@ func diagnosticOf(node string) string {
 
 // root returns where the Graph API's version is for the client.
 func (x *exchange) root() string { return x.origin.String() + "/" + x.version }
-
-// bare reports whether the client wants no OData metadata.
-func (x *exchange) bare() bool {
-	for _, accept := range x.request.Header.Values("Accept") {
-		if strings.Contains(strings.ToLower(strings.ReplaceAll(accept, " ", "")), "odata.metadata=none") {
-			return true
-		}
-	}
-	return false
-}
 
 // write sends the answer, unless another package's handler has.
 func (x *exchange) write(ans answer) {
@@ -161,6 +149,9 @@ func (a *API) end(ctx context.Context, x *exchange) {
 	}
 	if x.route == routeNext || x.route == routeNone {
 		attrs = append(attrs, slog.String("path", headerText(x.request.URL.Path)))
+	}
+	if !x.batch.IsZero() {
+		attrs = append(attrs, slog.String("batch", x.batch.String()))
 	}
 	if x.caller != nil {
 		attrs = append(attrs, slog.String("tenant", string(x.caller.Tenant)), slog.String("app", string(x.caller.App)))

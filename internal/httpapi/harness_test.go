@@ -63,6 +63,7 @@ type shelf struct {
 	list     []heliograph.Subscription
 	created  []subscribe.CreateRequest
 	updated  []subscribe.UpdateRequest
+	listed   []subscribe.ListRequest
 	callers  []*heliograph.Caller
 	fail     error
 	panicky  bool
@@ -121,6 +122,7 @@ func (s *shelf) Get(_ context.Context, _ *heliograph.Caller, id heliograph.Subsc
 func (s *shelf) List(_ context.Context, _ *heliograph.Caller, r subscribe.ListRequest) (subscribe.List, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.listed = append(s.listed, r)
 	if s.fail != nil {
 		return subscribe.List{}, s.fail
 	}
@@ -129,7 +131,7 @@ func (s *shelf) List(_ context.Context, _ *heliograph.Caller, r subscribe.ListRe
 	if s.pageSize > 0 {
 		to = min(to, from+s.pageSize)
 	}
-	list := subscribe.List{Subscriptions: slices.Clone(s.list[from:to])}
+	list := subscribe.List{Subscriptions: slices.Clone(s.list[from:to]), Ignored: r.Options}
 	if to < len(s.list) {
 		list.Next = strings.Repeat("+", to)
 	}
@@ -253,7 +255,7 @@ func newBench(t *testing.T, change ...func(*httpapi.Options)) *bench {
 	opts := httpapi.Options{
 		Authenticator: tokens(callers()), Subscriptions: b.shelf, Resources: mail{}, Ingest: b.intake,
 		Metrics: b.metrics, Node: "node-1", Version: "test", Now: start,
-		AuthorizationURI: "https://login.example/common/oauth2/authorize",
+		AuthorizationURI: func(base string) string { return base + "/common/oauth2/authorize" },
 		Logger:           slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, c := range change {
@@ -304,7 +306,9 @@ func (b *bench) send(method, path, body string, header ...string) reply {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return reply{response, string(text)}
+	r := reply{response, string(text)}
+	b.conforms(r)
+	return r
 }
 
 // wants checks the status and, where the pairs name headers, those.
@@ -338,6 +342,9 @@ func (b *bench) refuses(r reply, status int, code, message, rule string) {
 	}
 	want := map[string]string{
 		"date": "2026-11-22T10:30:00", "request-id": r.Header.Get("request-id"), "client-request-id": r.Header.Get("client-request-id"),
+	}
+	if code == "TooManyRequests" { // as the page on throttling shows it
+		want["code"], want["message"], want["status"] = "429", "Please retry after", "429"
 	}
 	if diff := cmp.Diff(want, body.Error.InnerError); diff != "" {
 		b.t.Errorf("innerError: %s", diff)

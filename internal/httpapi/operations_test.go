@@ -165,7 +165,8 @@ func TestNextAnswersForTheRest(t *testing.T) {
 	})
 	for path, status := range map[string]int{
 		"/common/discovery/keys": 418, "/" + tenant + "/oauth2/v2.0/token": 418, "/common/v2.0/.well-known/openid-configuration?": 418,
-		"/v1.0/users": 404, "/beta": 404, "/publish/x": 404, "/healthz": 200, "/metrics/x": 404,
+		"/v1.0/users": 400, "/v2.0/users": 400, "/subscriptions": 400, "/publish/x": 404, "/healthz": 200, "/metrics/x": 404,
+		"/v1.example/oauth2/token": 418,
 	} {
 		r := b.send("GET", path, "", "Authorization", "")
 		b.wants(r, status)

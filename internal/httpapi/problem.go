@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/batch"
 	"heliograph.dev/internal/subscribe"
 )
 
@@ -61,8 +62,14 @@ const (
 
 // problemOf turns an error into what the client is told of it.
 func problemOf(ctx context.Context, err error) problem {
-	if wrongMethod, found := errors.AsType[*methodError](err); found {
-		return problem{status: http.StatusMethodNotAllowed, code: "MethodNotAllowed", message: wrongMethod.Error(), rule: "request.method"}
+	if _, found := errors.AsType[*methodError](err); found { // as seen in 2025
+		return problem{status: http.StatusMethodNotAllowed, code: "methodNotAllowed", message: "The method is not supported for this URL.", rule: "request.method"}
+	}
+	if missing, found := errors.AsType[*absentError](err); found {
+		return problem{status: http.StatusNotImplemented, code: "NotImplemented", message: missing.Error(), rule: missing.rule}
+	}
+	if failed, found := errors.AsType[*dependencyError](err); found {
+		return problem{status: http.StatusFailedDependency, code: "FailedDependency", message: failed.Error(), rule: "batch.failed_dependency"}
 	}
 	e, found := errors.AsType[*heliograph.Error](err)
 	if !found || e.Kind == heliograph.Internal {
@@ -96,9 +103,12 @@ type errorDetail struct {
 }
 
 type innerError struct {
+	Code            string `json:"code,omitempty"`
 	Date            string `json:"date"`
+	Message         string `json:"message,omitempty"`
 	RequestID       string `json:"request-id"`
 	ClientRequestID string `json:"client-request-id"`
+	Status          string `json:"status,omitempty"`
 }
 
 // refuse returns the answer that tells the client of err, and notes it for the log line.
@@ -114,23 +124,26 @@ func (a *API) refuse(ctx context.Context, x *exchange, err error) answer {
 		header.Set("Www-Authenticate", a.challenge(x))
 	}
 	explain(header, err)
-	return answer{status: p.status, header: header, media: graphMedia, body: errorBody{errorDetail{
-		Code:    p.code,
-		Message: p.message,
-		Inner: innerError{
-			Date:            a.opts.Now().UTC().Format("2006-01-02T15:04:05"),
-			RequestID:       x.id.String(),
-			ClientRequestID: x.clientID,
-		},
-	}}}
+	inner := innerError{
+		Date:            a.opts.Now().UTC().Format("2006-01-02T15:04:05"),
+		RequestID:       x.id.String(),
+		ClientRequestID: x.clientID,
+	}
+	if p.code == ofKind(heliograph.Limited).code { // as the page on throttling shows it
+		inner.Code, inner.Message, inner.Status = "429", "Please retry after", "429"
+	}
+	return answer{status: p.status, header: header, media: format{}.media(), body: errorBody{errorDetail{Code: p.code, Message: p.message, Inner: inner}}}
 }
+
+// graphID is the application that Graph itself is (contract 8.1). Clients ask for tokens for it.
+const graphID = "00000003-0000-0000-c000-000000000000"
 
 // challenge returns the WWW-Authenticate header. A request without credentials is told of no error (RFC 6750,
 // section 3.1).
 func (a *API) challenge(x *exchange) string {
 	challenge := `Bearer realm=""`
-	if a.opts.AuthorizationURI != "" {
-		challenge += fmt.Sprintf(", authorization_uri=%q", a.opts.AuthorizationURI)
+	if a.opts.AuthorizationURI != nil {
+		challenge += fmt.Sprintf(", authorization_uri=%q, client_id=%q", a.opts.AuthorizationURI(x.origin.String()), graphID)
 	}
 	if x.request.Header.Get("Authorization") != "" {
 		challenge += `, error="invalid_token"`
@@ -142,6 +155,10 @@ func (a *API) challenge(x *exchange) string {
 func explain(header http.Header, err error) {
 	if wrongMethod, found := errors.AsType[*methodError](err); found {
 		header.Set("Allow", wrongMethod.allow)
+		header.Set("Heliograph-Detail", headerText(wrongMethod.Error()))
+	}
+	if unreadable, found := errors.AsType[*batch.FormatError](err); found {
+		header.Set("Heliograph-Detail", headerText(unreadable.Error()))
 	}
 	if property, found := errors.AsType[*propertyError](err); found {
 		header.Set("Heliograph-Detail", headerText(property.Error()))
@@ -170,12 +187,7 @@ type methodError struct{ method, allow string }
 
 // Error names the method.
 func (e *methodError) Error() string {
-	return fmt.Sprintf("The method %.20q is not allowed here; use %s.", e.method, e.allow)
-}
-
-func noSuchPath(path string) error {
-	last := path[strings.LastIndexByte(strings.TrimSuffix(path, "/"), '/')+1:]
-	return heliograph.Errorf(heliograph.NotFound, "request.path", "Resource not found for the segment '%.100s'.", strings.TrimSuffix(last, "/"))
+	return fmt.Sprintf("the method %.20q is not one of %s", e.method, e.allow)
 }
 
 func notFound(rule string) error {

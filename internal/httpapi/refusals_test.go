@@ -75,9 +75,9 @@ func TestBodyRefusals(t *testing.T) {
 	}{
 		"empty":       {"", []string{"Content-Type", "application/json"}, 400, "InvalidRequest", "Empty Payload. JSON content expected.", "request.body.empty"},
 		"blank":       {" \n", nil, 400, "InvalidRequest", "Empty Payload. JSON content expected.", "request.body.empty"},
-		"form":        {"a=b", []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "UnsupportedMediaType", "The request's Content-Type must be application/json.", "request.content_type"},
-		"broken type": {"{}", []string{"Content-Type", ";;"}, 415, "UnsupportedMediaType", "The request's Content-Type must be application/json.", "request.content_type"},
-		"latin1":      {"{}", []string{"Content-Type", "application/json; charset=iso-8859-1"}, 415, "UnsupportedMediaType", "The request's charset must be UTF-8.", "request.content_type"},
+		"form":        {"a=b", []string{"Content-Type", "application/x-www-form-urlencoded"}, 400, "BadRequest", "Entity only allows writes with a JSON Content-Type header.", "request.content_type"},
+		"broken type": {"{}", []string{"Content-Type", ";;"}, 400, "BadRequest", "Entity only allows writes with a JSON Content-Type header.", "request.content_type"},
+		"latin1":      {"{}", []string{"Content-Type", "application/json; charset=iso-8859-1"}, 400, "BadRequest", "Entity only allows writes with a JSON Content-Type header.", "request.content_type"},
 		"brotli":      {"{}", []string{"Content-Encoding", "br"}, 415, "UnsupportedMediaType", "The request's Content-Encoding is not spoken here; use gzip or none.", "request.body.encoding"},
 		"twice":       {"{}", []string{"Content-Encoding", "gzip, gzip"}, 415, "UnsupportedMediaType", "The request's Content-Encoding is not spoken here; use gzip or none.", "request.body.encoding"},
 		"not gzip":    {"{}", []string{"Content-Encoding", "gzip"}, 400, "InvalidRequest", "The request's body could not be read.", "request.body.read"},
@@ -173,13 +173,15 @@ func TestUnauthenticated(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	for authorization, challenge := range map[string]string{
-		"":             `Bearer realm="", authorization_uri="https://login.example/common/oauth2/authorize"`,
-		"Bearer wrong": `Bearer realm="", authorization_uri="https://login.example/common/oauth2/authorize", error="invalid_token"`,
-		"Basic eDp5":   `Bearer realm="", authorization_uri="https://login.example/common/oauth2/authorize", error="invalid_token"`,
+		"":             `Bearer realm="", authorization_uri="http://h.example/common/oauth2/authorize", client_id="00000003-0000-0000-c000-000000000000"`,
+		"Bearer wrong": `Bearer realm="", authorization_uri="http://h.example/common/oauth2/authorize", client_id="00000003-0000-0000-c000-000000000000", error="invalid_token"`,
+		"Basic eDp5":   `Bearer realm="", authorization_uri="http://h.example/common/oauth2/authorize", client_id="00000003-0000-0000-c000-000000000000", error="invalid_token"`,
 	} {
-		r := b.send("GET", "/v1.0/subscriptions", "", "Authorization", authorization)
+		r := b.send("GET", "/v1.0/subscriptions", "", "Authorization", authorization, "Host", "h.example")
 		b.refuses(r, 401, "InvalidAuthenticationToken", "Access token is empty.", "token.unknown")
 		b.wants(r, 401, "Www-Authenticate", challenge)
 	}
+	without := newBench(t, func(o *httpapi.Options) { o.AuthorizationURI = nil })
+	without.wants(without.send("GET", "/v1.0/subscriptions", "", "Authorization", ""), 401, "Www-Authenticate", `Bearer realm=""`)
 	b.refuses(b.send("GET", "/v1.0/subscriptions", "", "Authorization", "Bearer down"), 503, "ServiceUnavailable", "The issuer's keys cannot be fetched.", "token.keys")
 }

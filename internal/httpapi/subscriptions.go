@@ -4,7 +4,8 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"time"
+	"slices"
+	"strings"
 
 	"heliograph.dev"
 	"heliograph.dev/internal/rawjson"
@@ -104,69 +105,44 @@ func readID(x *exchange) (heliograph.SubscriptionID, error) {
 }
 
 func readList(x *exchange) (subscribe.ListRequest, error) {
-	return subscribe.ListRequest{SkipToken: x.request.URL.Query().Get("$skiptoken")}, nil
-}
-
-// subscription is a subscription on the wire, in Graph's order and with its nulls (contract 1.22).
-type subscription struct {
-	Context                   string  `json:"@odata.context,omitempty"`
-	ID                        string  `json:"id"`
-	Resource                  string  `json:"resource"`
-	ApplicationID             string  `json:"applicationId"`
-	ChangeType                string  `json:"changeType"`
-	ClientState               *string `json:"clientState"`
-	NotificationURL           string  `json:"notificationUrl"`
-	NotificationQueryOptions  *string `json:"notificationQueryOptions"`
-	NotificationContentType   *string `json:"notificationContentType"`
-	LifecycleNotificationURL  *string `json:"lifecycleNotificationUrl"`
-	ExpirationDateTime        string  `json:"expirationDateTime"`
-	CreatorID                 string  `json:"creatorId"`
-	IncludeResourceData       *bool   `json:"includeResourceData"`
-	LatestSupportedTLSVersion string  `json:"latestSupportedTlsVersion"`
-	EncryptionCertificate     *string `json:"encryptionCertificate"`
-	EncryptionCertificateID   *string `json:"encryptionCertificateId"`
-	NotificationURLAppID      *string `json:"notificationUrlAppId"`
-}
-
-type subscriptionList struct {
-	Context  string         `json:"@odata.context,omitempty"`
-	Value    []subscription `json:"value"`
-	NextLink string         `json:"@odata.nextLink,omitempty"`
-}
-
-func wire(s *heliograph.Subscription) subscription {
-	w := subscription{
-		ID:                        s.ID.String(),
-		Resource:                  s.Resource,
-		ApplicationID:             string(s.App),
-		ChangeType:                s.ChangeTypeText,
-		NotificationURL:           s.NotificationURL,
-		NotificationQueryOptions:  nullable(s.NotificationQueryOptions),
-		NotificationContentType:   nullable(s.NotificationContentType),
-		LifecycleNotificationURL:  nullable(s.LifecycleNotificationURL),
-		ExpirationDateTime:        stamp(s.Expires),
-		CreatorID:                 string(s.Creator),
-		IncludeResourceData:       s.IncludeResourceData,
-		LatestSupportedTLSVersion: s.LatestSupportedTLSVersion,
-		EncryptionCertificate:     nullable(s.EncryptionCertificate),
-		EncryptionCertificateID:   nullable(s.EncryptionCertificateID),
-		NotificationURLAppID:      nullable(s.NotificationURLAppID),
+	r := subscribe.ListRequest{}
+	for name, values := range x.request.URL.Query() {
+		switch option := systemOption(name); option {
+		case "":
+		case "$skiptoken":
+			r.SkipToken = values[0]
+		default:
+			r.Options = append(r.Options, option)
+		}
 	}
-	if w.LatestSupportedTLSVersion == "" {
-		w.LatestSupportedTLSVersion = "v1_2" // contract 1.13
-	}
-	return w
+	slices.Sort(r.Options)
+	return r, nil
 }
 
-func nullable(s string) *string {
-	if s == "" {
-		return nil
+// systemOption returns the system query option of a name, or "". The dollar may be left out, as in Graph.
+func systemOption(name string) string {
+	option := "$" + strings.ToLower(strings.TrimPrefix(name, "$"))
+	switch option {
+	case "$apply", "$compute", "$count", "$deltatoken", "$expand", "$filter", "$format", "$orderby", "$search", "$select", "$skip", "$skiptoken", "$top":
+		return option
 	}
-	return &s
+	return ""
 }
 
-// stamp writes a moment as Graph does: UTC, up to seven digits of a second (contract 1.27).
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.9999999Z07:00") }
+// readOne takes the id of a subscription that is to be shown, and what of it (contract 7.2). Options that say
+// nothing about one entity are not looked at.
+func readOne(x *exchange) (heliograph.SubscriptionID, error) {
+	id, err := readID(x)
+	if err != nil {
+		return id, err
+	}
+	for name, values := range x.request.URL.Query() {
+		if systemOption(name) == "$select" {
+			x.chosen, err = chosenOf(values, x.api.properties)
+		}
+	}
+	return id, err
+}
 
 // created answers a create. Workflow products look for the Location.
 func created(x *exchange, s *heliograph.Subscription) answer {
@@ -182,29 +158,34 @@ func shown(x *exchange, s *heliograph.Subscription) answer {
 		state := s.ClientState.Reveal()
 		w.ClientState = &state
 	}
-	media := graphMedia
-	if x.bare() {
-		media = bareMedia
-	} else {
-		w.Context = x.root() + "/$metadata#subscriptions/$entity" // contract 1.23
+	f := formatOf(x.request.Header)
+	w.annotate(x.root(), f)
+	if f.metadata != bare {
+		w.Context = x.root() + contextOf(x.chosen) + "/$entity"
 	}
-	return answer{status: http.StatusOK, media: media, body: w}
+	if x.chosen == nil {
+		return answer{status: http.StatusOK, media: f.media(), body: w}
+	}
+	return answer{status: http.StatusOK, media: f.media(), body: part{w, x.chosen}}
 }
 
 // listed answers a list. Its items do not tell their clientState (contract 6.3).
 func listed(x *exchange, l subscribe.List) answer {
+	f := formatOf(x.request.Header)
 	w := subscriptionList{Value: make([]subscription, len(l.Subscriptions))}
 	for i := range l.Subscriptions {
 		w.Value[i] = wire(&l.Subscriptions[i])
+		w.Value[i].annotate(x.root(), f)
 	}
 	if l.Next != "" {
 		w.NextLink = x.root() + "/subscriptions?$skiptoken=" + url.QueryEscape(l.Next)
 	}
-	media := graphMedia
-	if x.bare() {
-		media = bareMedia
-	} else {
-		w.Context = x.root() + "/$metadata#subscriptions"
+	if f.metadata != bare {
+		w.Context = x.root() + contextOf(nil)
 	}
-	return answer{status: http.StatusOK, media: media, body: w}
+	ans := answer{status: http.StatusOK, media: f.media(), body: w}
+	if len(l.Ignored) > 0 {
+		ans.header = http.Header{"Heliograph-Ignored": {strings.Join(l.Ignored, ", ")}}
+	}
+	return ans
 }

@@ -209,37 +209,50 @@ func TestPathForms(t *testing.T) {
 	b.wants(b.send("POST", "/v1.0/subscriptions('"+id+"')/reauthorize/", ""), http.StatusNoContent)
 	b.wants(b.send("GET", "/beta/SUBSCRIPTIONS/", ""), http.StatusOK)
 	b.wants(b.send("HEAD", "/v1.0/subscriptions", ""), http.StatusOK)
-	for path, message := range map[string]string{
-		"/v1.0/subscriptions/not-a-guid":               "The object was not found.",
-		"/v1.0/subscriptions/" + id + "/unknown":       "Resource not found for the segment 'unknown'.",
-		"/v1.0//subscriptions":                         "Resource not found for the segment 'subscriptions'.",
-		"/v1.0/users":                                  "Resource not found for the segment 'users'.",
-		"/v2.0/subscriptions":                          "Resource not found for the segment 'subscriptions'.",
-		"/v1.0":                                        "Resource not found for the segment 'v1.0'.",
-		"/v1.0/subscriptions/" + id + "/reauthorize/x": "Resource not found for the segment 'x'.",
+	// Old SDKs write the action's namespace, OData allows its parentheses.
+	b.wants(b.send("POST", "/v1.0/subscriptions/"+id+"/microsoft.graph.reauthorize", ""), http.StatusNoContent)
+	b.wants(b.send("POST", "/v1.0/subscriptions/"+id+"/Microsoft.Graph.reauthorize()", ""), http.StatusNoContent)
+	b.refuses(b.send("GET", "/v1.0/subscriptions/not-a-guid", ""), 404, "ResourceNotFound", "The object was not found.", "subscription.id")
+	for path, segment := range map[string]string{
+		"/v1.0/subscriptions/" + id + "/unknown":       "unknown",
+		"/v1.0/subscriptions/" + id + "/reauthorize/x": "x",
+		"/v1.0/users/me/messages":                      "users",
+		"/BETA/me":                                     "me",
+		"/v1.0/me/drive":                               "drive",
+		"/v1.0//subscriptions":                         "",
 	} {
-		r := b.send("GET", path, "")
-		rule := "request.path"
-		if strings.HasSuffix(path, "guid") {
-			rule = "subscription.id"
-		}
-		b.refuses(r, http.StatusNotFound, "ResourceNotFound", message, rule)
+		b.refuses(b.send("GET", path, ""), 400, "BadRequest", "Resource not found for the segment '"+segment+"'.", "request.path")
+	}
+	for _, path := range []string{"/v2.0/subscriptions", "/v1/subscriptions", "/subscriptions", "/$batch", "/$metadata"} {
+		b.refuses(b.send("GET", path, ""), 400, "BadRequest", "Invalid version.", "request.version")
+	}
+	for path, segment := range map[string]string{"/publish/x": "x", "/nowhere": "nowhere", "/control/v1": "control", "/v1.0.example/x": "v1.0.example"} {
+		b.refuses(b.send("GET", path, ""), 404, "ResourceNotFound", "Resource not found for the segment '"+segment+"'.", "request.path")
 	}
 }
 
-func TestMethodNotAllowed(t *testing.T) {
+func TestMethods(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	for path, allow := range map[string]string{
-		"/v1.0/subscriptions":                             "GET, HEAD, POST",
-		"/beta/subscriptions/" + firstID:                  "DELETE, GET, HEAD, PATCH",
-		"/v1.0/subscriptions/" + firstID + "/reauthorize": "POST",
-		"/publish": "POST",
-		"/healthz": "GET, HEAD",
+		"/v1.0/subscriptions":                             "GET, HEAD, OPTIONS, POST",
+		"/beta/subscriptions/" + firstID:                  "DELETE, GET, HEAD, OPTIONS, PATCH",
+		"/v1.0/subscriptions/" + firstID + "/reauthorize": "OPTIONS, POST",
+		"/v1.0/$batch":                                    "OPTIONS, POST",
+		"/beta/$metadata":                                 "GET, HEAD, OPTIONS",
+		"/publish":                                        "OPTIONS, POST",
+		"/healthz":                                        "GET, HEAD, OPTIONS",
 	} {
 		r := b.send("PUT", path, "{}")
-		b.refuses(r, http.StatusMethodNotAllowed, "MethodNotAllowed", `The method "PUT" is not allowed here; use `+allow+".", "request.method")
-		b.wants(r, http.StatusMethodNotAllowed, "Allow", allow)
+		b.refuses(r, http.StatusMethodNotAllowed, "methodNotAllowed", "The method is not supported for this URL.", "request.method")
+		b.wants(r, http.StatusMethodNotAllowed, "Allow", allow, "Heliograph-Detail", `the method "PUT" is not one of `+allow)
+		b.wants(b.send("OPTIONS", path, "", "Authorization", ""), http.StatusNoContent, "Allow", allow, "Content-Length", "")
+	}
+	for _, path := range []string{"/v1.0/subscriptions", "/v1.0/$metadata", "/v1.0", "/openapi.json"} {
+		got, head := b.send("GET", path, ""), b.send("HEAD", path, "")
+		if head.body != "" || head.StatusCode != 200 || head.ContentLength != int64(len(got.body)) || head.Header.Get("Content-Type") != got.Header.Get("Content-Type") {
+			t.Errorf("HEAD %s: %d, %d bytes of %d, %s", path, head.StatusCode, head.ContentLength, len(got.body), head.Header.Get("Content-Type"))
+		}
 	}
 }
 

@@ -1,0 +1,30 @@
+package httpapi
+
+import "slices"
+
+// Routes returns the route table, with lines such as "GET /v1.0/subscriptions/{id}": the reference is held against it.
+func (a *API) Routes() []string {
+	var lines []string
+	for _, to := range a.routes() {
+		for _, prefix := range to.place.prefixes() {
+			lines = append(lines, to.method+" "+to.below(prefix))
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// CreateProperties returns what the body of a create may have.
+func (a *API) CreateProperties() []string { return namesOf(a.create) }
+
+// TokenProperties returns what the body of a token request may have.
+func (*API) TokenProperties() []string { return namesOf(tokenShape()) }
+
+func namesOf[T any](s shape[T]) []string {
+	names := make([]string, len(s))
+	for i := range s {
+		names[i] = s[i].name
+	}
+	slices.Sort(names)
+	return names
+}
