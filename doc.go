@@ -33,8 +33,8 @@
 //
 // A change comes in over HTTP ([heliograph.dev/internal/httpapi], whose events [heliograph.dev/internal/cloudevents]
 // reads by way of [heliograph.dev/internal/rawjson] as [heliograph.dev/internal/batch] does many requests in one, and
-// which asks [heliograph.dev/internal/origin] by what name its client knows the server) or from a folder that is somebody's drive
-// ([heliograph.dev/internal/source/drive], which waits with [heliograph.dev/internal/source/drive/settle] until a save
+// which asks [heliograph.dev/internal/origin] by what name its client knows the server) or from a folder that is
+// somebody's drive ([heliograph.dev/internal/source/drive], which waits with [heliograph.dev/internal/source/drive/settle] until a save
 // has come to rest). [heliograph.dev/internal/ingest] writes it down together with what comes at the same time: when it
 // answers, the change is safe. [heliograph.dev/internal/deliver] reads the log and asks
 // [heliograph.dev/internal/match] who wants each change; there is a lane for each endpoint, and what a failure leads to
