@@ -16,7 +16,11 @@ func (r recorder) Wants(ok bool) bool { return r.book.Wants(ok) }
 func (r recorder) Record(attempt *heliograph.Attempt, givenUp heliograph.Reason, notifications []deliver.Notification, body []byte) {
 	kept := make([]deliveries.Notified, min(len(notifications), r.book.Listed()))
 	for i := range kept {
-		kept[i] = deliveries.Notified(notifications[i])
+		n := &notifications[i]
+		kept[i] = deliveries.Notified{
+			ID: n.ID, Subscription: n.Subscription, Change: n.Change, Position: n.Position, Tenant: n.Tenant, App: n.App,
+			Attempts: n.Attempts, Accepted: n.Accepted, Lifecycle: n.Lifecycle,
+		}
 	}
 	r.book.Add(attempt, givenUp, kept, len(notifications), body)
 }

@@ -77,6 +77,7 @@ func (d *Dispatcher) again(ctx context.Context, endpoint heliograph.Endpoint, re
 	if _, err := d.opts.Backlog.Park(ctx, endpoint, refs); err != nil {
 		return err
 	}
+	d.opts.Observer.Backlog(endpoint, len(refs), 0)
 	for !d.lane(endpoint).takeUp() {
 	}
 	return nil

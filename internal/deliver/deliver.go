@@ -92,14 +92,32 @@ type Sealer interface {
 	Token(tenant heliograph.TenantID, audience heliograph.AppID) (string, error)
 }
 
-// Observer hears what happens, for metrics, logs and records. Its methods must be quick.
+// Observer hears what happens, for metrics and logs. Its methods must be quick: they are called with locks held.
 type Observer interface {
+	// Matched tells of a frame of the log that was read: its changes, the notifications that they made, and how long
+	// it took to find out.
+	Matched(changes, notifications int, took time.Duration)
 	// Attempted tells of one POST that carried notifications. The slice is not to be kept.
 	Attempted(attempt *heliograph.Attempt, notifications []Notification)
-	// Parked tells that notifications went to the backlog, and why.
-	Parked(endpoint heliograph.Endpoint, count int, why heliograph.Reason)
+	// Parked tells that an endpoint's notifications go to the backlog from now on, beginning with those that waited,
+	// and why.
+	Parked(endpoint heliograph.Endpoint, waiting int, why heliograph.Reason)
+	// Backlog tells of notifications that came to be in an endpoint's backlog on disk, or were taken off it.
+	Backlog(endpoint heliograph.Endpoint, added, removed int)
+	// Resumed tells that an endpoint has caught up with its backlog: what comes goes to it at once again.
+	Resumed(endpoint heliograph.Endpoint, parked time.Duration)
 	// GivenUp tells of a notification that will not be delivered, and why.
-	GivenUp(n Notification, why heliograph.Reason)
+	GivenUp(endpoint heliograph.Endpoint, n Notification, why heliograph.Reason)
+}
+
+// Tracer makes spans of what happens to changes whose trace is recorded.
+type Tracer interface {
+	// Matched tells of a frame that was read: when it was matched, and how many notifications each change made.
+	// None of it is to be kept.
+	Matched(frame *heliograph.Frame, began, ended time.Time, notifications []int)
+	// Post begins a POST. It returns the trace context that the POST carries, which may be empty, and what to call
+	// with its outcome. The slice is not to be kept.
+	Post(endpoint heliograph.Endpoint, notifications []Notification) (traceparent string, end func(*heliograph.Attempt))
 }
 
 // Recorder remembers deliveries for their owners to look at.
@@ -121,6 +139,7 @@ type Notification struct {
 	Attempts     uint32
 	Accepted     time.Time
 	Lifecycle    heliograph.LifecycleEvent // 0 for a change
+	Traceparent  string                    // of the change
 }
 
 // Limits bound what delivery takes.
@@ -162,6 +181,7 @@ type Options struct {
 	Limits   Limits
 	Observer Observer
 	Recorder Recorder // may be nil
+	Tracer   Tracer   // may be nil: nothing is traced then, and the change's trace context goes out as it came
 	Clock    clock.Clock
 	Dice     func() float64 // in [0, 1), for jitter
 	Logger   *slog.Logger
@@ -180,6 +200,7 @@ type Dispatcher struct {
 	parker               *parker
 	changes              changeCache
 	unread               atomic.Int64
+	started              time.Time
 }
 
 // New returns a dispatcher that has not begun.
@@ -195,6 +216,7 @@ func New(opts Options) *Dispatcher {
 
 // Start takes up the backlog's endpoints as they were left, and begins to read each partition at its cursor.
 func (d *Dispatcher) Start(ctx context.Context, backlog []heliograph.Endpoint) error {
+	d.started = d.now()
 	for _, endpoint := range backlog {
 		l := d.lane(endpoint)
 		l.mu.Lock()

@@ -113,6 +113,7 @@ func (r *drainRun) message(m *ParkedMessage) error {
 		l.drained, l.drainedRefs = m.Sequence, 0
 	}
 	for l.drainedRefs < len(m.Refs) {
+		l.atRef(&m.Refs[l.drainedRefs])
 		n := min(r.batch, len(m.Refs)-l.drainedRefs)
 		items, err := r.load(m.Refs[l.drainedRefs : l.drainedRefs+n])
 		if err != nil {
@@ -138,7 +139,21 @@ func (r *drainRun) message(m *ParkedMessage) error {
 			}
 		}
 	}
-	return l.d.opts.Backlog.Unpark(l.d.ctx, l.endpoint, m.Sequence)
+	if err := l.d.opts.Backlog.Unpark(l.d.ctx, l.endpoint, m.Sequence); err != nil {
+		return err
+	}
+	l.d.opts.Observer.Backlog(l.endpoint, 0, len(m.Refs))
+	return nil
+}
+
+// atRef notes since when the first of what is parked waits. One that was asked for again does not say.
+func (l *lane) atRef(ref *heliograph.ParkedRef) {
+	if ref.Since.IsZero() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.oldest = ref.Since
 }
 
 // probed takes the answer to a probe into account, and lets the next batch grow when the endpoint is well.
@@ -209,6 +224,7 @@ func (r *drainRun) readdress(p *pending, ref *heliograph.ParkedRef) (bool, error
 	if _, err := d.opts.Backlog.Park(d.ctx, hit.Target.URL, []heliograph.ParkedRef{*ref}); err != nil {
 		return false, err
 	}
+	d.opts.Observer.Backlog(hit.Target.URL, 1, 0)
 	for !d.lane(hit.Target.URL).takeUp() {
 	}
 	return true, nil

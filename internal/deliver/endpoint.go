@@ -85,12 +85,7 @@ type Endpoint struct {
 
 // Endpoints returns what is known of the endpoints that had something to do lately, in the order of their URLs.
 func (d *Dispatcher) Endpoints() []Endpoint {
-	d.lanes.mu.RLock()
-	all := make([]*lane, 0, len(d.lanes.byURL))
-	for _, l := range d.lanes.byURL {
-		all = append(all, l)
-	}
-	d.lanes.mu.RUnlock()
+	all := d.allLanes()
 	list := make([]Endpoint, len(all))
 	for i, l := range all {
 		list[i] = l.snapshot()

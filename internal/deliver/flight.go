@@ -157,6 +157,17 @@ type ready struct {
 }
 
 func (l *lane) post(p *posting, timeout time.Duration) heliograph.Attempt {
+	tracer := l.d.opts.Tracer
+	if tracer == nil {
+		return l.postWith(p, p.traceparent(), timeout)
+	}
+	traceparent, end := tracer.Post(l.endpoint, p.told)
+	attempt := l.postWith(p, traceparent, timeout)
+	end(&attempt)
+	return attempt
+}
+
+func (l *lane) postWith(p *posting, traceparent string, timeout time.Duration) heliograph.Attempt {
 	r := l.receiver.Load()
 	if r == nil || r.tls != p.tls {
 		prepared, err := l.d.opts.Prepare(l.endpoint, p.tls)
@@ -166,7 +177,7 @@ func (l *lane) post(p *posting, timeout time.Duration) heliograph.Attempt {
 		r = &ready{prepared, p.tls}
 		l.receiver.Store(r)
 	}
-	return r.Post(l.d.ctx, Body{JSON: p.body, Traceparent: p.traceparent(), Timeout: timeout})
+	return r.Post(l.d.ctx, Body{JSON: p.body, Traceparent: traceparent, Timeout: timeout})
 }
 
 // address finds whom an item goes to now: the subscription may have ended or moved since it was matched.
@@ -208,7 +219,7 @@ func (l *lane) settleAway(p *pending, target *match.Target, why heliograph.Reaso
 func (l *lane) giveUp(p *pending, why heliograph.Reason) { l.tellGivenUp(p.notification(), why) }
 
 func (l *lane) tellGivenUp(n Notification, why heliograph.Reason) {
-	l.d.opts.Observer.GivenUp(n, why)
+	l.d.opts.Observer.GivenUp(l.endpoint, n, why)
 	if r := l.d.opts.Recorder; r != nil && r.Wants(false) {
 		attempt := heliograph.Attempt{Endpoint: l.endpoint, Started: l.d.now(), Reason: why}
 		r.Record(&attempt, why, []Notification{n}, nil)
@@ -245,7 +256,7 @@ func (p *pending) notification() Notification {
 	c := p.change()
 	n := Notification{
 		ID: NotificationID(p.sub, c.ID), Subscription: p.sub, Change: c.ID, Position: p.position(), Tenant: c.Tenant,
-		Attempts: p.attempts, Accepted: c.Accepted,
+		Attempts: p.attempts, Accepted: c.Accepted, Traceparent: c.Traceparent,
 	}
 	if c.Notice != nil {
 		n.Lifecycle = c.Notice.Event

@@ -40,6 +40,7 @@ type bench struct {
 	heard  *observer
 	limits deliver.Limits
 	drop   bool
+	tracer deliver.Tracer
 	d      *deliver.Dispatcher
 	sent   int
 }
@@ -84,7 +85,7 @@ func (b *bench) start() {
 			FirstTimeout: 3 * time.Second, Timeout: 10 * time.Second, MaxRetryAfter: time.Hour,
 		},
 		Health: health.Rules(b.cat.Profile().Endpoint), Drop: b.drop, Limits: b.limits, Observer: b.heard, Clock: b.clock, Dice: func() float64 { return 0 },
-		Logger: slog.New(slog.DiscardHandler),
+		Tracer: b.tracer, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err := b.d.Start(b.tb.Context(), backlog); err != nil {
 		b.tb.Fatal(err)
@@ -108,7 +109,11 @@ func (b *bench) prepare(endpoint heliograph.Endpoint, _ match.TLS) (deliver.Rece
 type receiver struct{ e *outbound.Endpoint }
 
 func (r receiver) Post(ctx context.Context, b deliver.Body) heliograph.Attempt {
-	return r.e.Post(ctx, b.JSON, nil, b.Timeout)
+	var header http.Header
+	if b.Traceparent != "" {
+		header = http.Header{"Traceparent": {b.Traceparent}}
+	}
+	return r.e.Post(ctx, b.JSON, header, b.Timeout)
 }
 
 type backlogOf struct{ *engine.Engine }
@@ -209,6 +214,7 @@ type sink struct {
 	answer func(n int, w http.ResponseWriter) bool // nil accepts
 	posts  int
 	sizes  []int
+	traces []string
 }
 
 // item is one notification as a receiver reads it.
@@ -261,6 +267,7 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.posts++
 	n, answer := s.posts, s.answer
 	s.sizes = append(s.sizes, len(c.Value))
+	s.traces = append(s.traces, r.Header.Get("Traceparent"))
 	s.mu.Unlock()
 	if answer != nil && !answer(n, w) {
 		return
@@ -303,6 +310,9 @@ type observer struct {
 	attempts map[heliograph.Reason]int
 	parked   map[heliograph.Reason]int
 	givenUp  map[heliograph.Reason]int
+	matched  int            // changes
+	onDisk   [2]int         // notifications that came to the backlog and went
+	resumed  *time.Duration // the last one
 }
 
 func newObserver() *observer {
@@ -313,11 +323,7 @@ func newObserver() *observer {
 }
 
 func (o *observer) note(m map[heliograph.Reason]int, why heliograph.Reason) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	m[why]++
-	close(o.changed)
-	o.changed = make(chan struct{})
+	o.change(func() { m[why]++ })
 }
 
 func (o *observer) Attempted(a *heliograph.Attempt, _ []deliver.Notification) {
@@ -327,23 +333,67 @@ func (o *observer) Attempted(a *heliograph.Attempt, _ []deliver.Notification) {
 func (o *observer) Parked(_ heliograph.Endpoint, _ int, why heliograph.Reason) {
 	o.note(o.parked, why)
 }
-func (o *observer) GivenUp(_ deliver.Notification, why heliograph.Reason) { o.note(o.givenUp, why) }
+func (o *observer) GivenUp(_ heliograph.Endpoint, _ deliver.Notification, why heliograph.Reason) {
+	o.note(o.givenUp, why)
+}
+func (o *observer) Matched(changes, _ int, _ time.Duration) {
+	o.change(func() { o.matched += changes })
+}
+
+func (o *observer) Backlog(_ heliograph.Endpoint, added, removed int) {
+	o.change(func() { o.onDisk[0], o.onDisk[1] = o.onDisk[0]+added, o.onDisk[1]+removed })
+}
+
+func (o *observer) Resumed(_ heliograph.Endpoint, parked time.Duration) {
+	o.change(func() { o.resumed = &parked })
+}
+
+func (o *observer) change(how func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	how()
+	close(o.changed)
+	o.changed = make(chan struct{})
+}
+
+func (o *observer) backlog() [2]int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.onDisk
+}
+
+func (o *observer) awaitMatched(tb testing.TB, n int) {
+	tb.Helper()
+	o.awaitThat(tb, func() bool { return o.matched >= n })
+}
+
+func (o *observer) awaitResumed(tb testing.TB) time.Duration {
+	tb.Helper()
+	o.awaitThat(tb, func() bool { return o.resumed != nil })
+	return *o.resumed
+}
 
 // await waits until n of a kind have been heard.
 func (o *observer) await(tb testing.TB, m map[heliograph.Reason]int, why heliograph.Reason, n int) {
 	tb.Helper()
+	o.awaitThat(tb, func() bool { return m[why] >= n })
+}
+
+// awaitThat waits until ok, which is asked under the lock.
+func (o *observer) awaitThat(tb testing.TB, ok func() bool) {
+	tb.Helper()
 	deadline := time.After(20 * time.Second)
 	for {
 		o.mu.Lock()
-		have, changed := m[why], o.changed
+		reached, changed := ok(), o.changed
 		o.mu.Unlock()
-		if have >= n {
+		if reached {
 			return
 		}
 		select {
 		case <-changed:
 		case <-deadline:
-			tb.Fatalf("heard %d of %q, want %d", have, why, n)
+			tb.Fatal("what was waited for was not heard")
 		}
 	}
 }

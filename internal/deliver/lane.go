@@ -76,6 +76,8 @@ type lane struct {
 
 	health health.Endpoint
 	why    heliograph.Reason // it was parked
+	since  time.Time         // it is parked
+	oldest time.Time         // when the first of what is parked was due, as far as it was seen
 }
 
 // maxRefs bounds the references in one message of the backlog.
@@ -187,6 +189,8 @@ func (l *lane) landedLocked(flown *load, failed []pending) {
 func (l *lane) parkLocked(why heliograph.Reason, resumeAt time.Time, failures int) {
 	if !l.parked {
 		l.parked, l.why = true, why
+		l.since = l.d.now()
+		l.oldest = l.since
 		for _, q := range l.ready {
 			l.parkQueueLocked(q)
 		}
@@ -247,6 +251,7 @@ func (l *lane) resume(written uint64) bool {
 	}
 	l.parked, l.draining = false, false
 	l.failures = 0
+	l.d.opts.Observer.Resumed(l.endpoint, l.d.now().Sub(l.since))
 	back := l.waiting
 	l.waiting = nil
 	for i := range back {

@@ -90,6 +90,7 @@ func (l *lane) writeWaiting(ctx context.Context) error {
 		l.waiting = l.waiting[len(batch):]
 		l.written++
 		l.mu.Unlock()
+		l.d.opts.Observer.Backlog(l.endpoint, len(batch), 0)
 		settleAll(batch)
 		clear(batch)
 	}

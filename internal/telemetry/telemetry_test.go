@@ -89,8 +89,11 @@ func TestDeliveryIsCounted(t *testing.T) {
 	m.Attempted(&heliograph.Attempt{Started: started, Took: 50 * time.Millisecond, Reason: heliograph.TimedOut}, three)
 	m.Attempted(&heliograph.Attempt{Started: started, Took: 50 * time.Millisecond, Reason: heliograph.Delivered}, three)
 	m.Parked("https://example.com/hook?code=1", 7, heliograph.ParkedIll)
-	m.GivenUp(three[0], heliograph.GivenUpWindow)
-	m.GivenUp(three[0], "a reason of tomorrow")
+	m.Backlog("https://example.com/hook?code=1", 7, 2)
+	m.Resumed("https://example.com/hook?code=1", time.Minute)
+	m.Matched(4, 9, time.Millisecond)
+	m.GivenUp("https://example.com/", three[0], heliograph.GivenUpWindow)
+	m.GivenUp("https://example.com/", three[0], "a reason of tomorrow")
 	expect(t, m, map[string]float64{
 		"heliograph_delivery_attempts_total{outcome=timeout}":             1,
 		"heliograph_delivery_attempts_total{outcome=delivered}":           1,
@@ -102,7 +105,12 @@ func TestDeliveryIsCounted(t *testing.T) {
 		"heliograph_delivery_notifications_total{kind=lifecycle}":         1,
 		"heliograph_delivery_latency_seconds_count":                       3,
 		"heliograph_delivery_latency_seconds_sum":                         0.15 + 1.15 + 0.15,
-		"heliograph_delivery_parked_total{reason=endpoint_ill}":           7,
+		"heliograph_delivery_parks_total{reason=endpoint_ill}":            1,
+		"heliograph_backlog_added_total":                                  7,
+		"heliograph_backlog_removed_total":                                2,
+		"heliograph_delivery_resumes_total":                               1,
+		"heliograph_match_changes_total":                                  4,
+		"heliograph_match_notifications_total":                            9,
 		"heliograph_delivery_given_up_total{reason=window}":               1,
 		"heliograph_delivery_given_up_total{reason=other}":                1,
 		"heliograph_delivery_given_up_total{reason=subscription_removed}": 0,
@@ -212,9 +220,9 @@ func TestSeriesStayFew(t *testing.T) {
 		e := heliograph.Endpoint("https://example.com/" + heliograph.NewGUID().String())
 		m.Attempted(&heliograph.Attempt{Endpoint: e, Reason: heliograph.Reason(e)}, nil)
 		m.Parked(e, 1, heliograph.Reason(e))
-		m.GivenUp(deliver.Notification{}, heliograph.Reason(e))
+		m.GivenUp(e, deliver.Notification{}, heliograph.Reason(e))
 	}
-	if after := len(read(t, m.Registry())); after != before || before > 100 {
+	if after := len(read(t, m.Registry())); after != before || before > 150 {
 		t.Errorf("%d series, then %d", before, after)
 	}
 }
@@ -223,7 +231,7 @@ func TestServersDoNotShareMetrics(t *testing.T) {
 	t.Parallel()
 	one, other := newMetrics(t), newMetrics(t)
 	one.Parked("", 1, heliograph.ParkedBehind)
-	expect(t, other, map[string]float64{"heliograph_delivery_parked_total{reason=endpoint_behind}": 0})
+	expect(t, other, map[string]float64{"heliograph_delivery_parks_total{reason=endpoint_behind}": 0})
 	if err := one.Watch(noLevels); err != nil {
 		t.Error(err)
 	}
