@@ -75,7 +75,7 @@ func house() map[string]room {
 		"engine":             {edge, "heliograph clock engine/frame"},
 		"httpapi":            {edge, "heliograph batch clock cloudevents docs/reference origin rawjson subscribe"},
 		"identity":           {edge, "heliograph"},
-		"identity/devissuer": {edge, "heliograph"},
+		"identity/devissuer": {edge, "heliograph origin"},
 		"listen":             {edge, "heliograph receiver"},
 		"localca":            {edge, ""},
 		"origin":             {edge, ""},

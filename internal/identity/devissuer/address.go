@@ -2,12 +2,11 @@ package devissuer
 
 import (
 	"net/http"
-	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/origin"
 )
 
 // template is the tenant in what is said of all tenants, as Entra writes it.
@@ -44,48 +43,26 @@ func (i *Issuer) TenantOf(issuer string) (heliograph.TenantID, bool) {
 	}
 	host, path, _ := strings.Cut(rest, "/")
 	tenant, version, _ := strings.Cut(path, "/")
-	if !validHost(host) || version != "" && version != "v2.0" || !strings.HasSuffix(issuer, "/"+version) {
+	if !origin.ValidHost(host) || version != "" && version != "v2.0" || !strings.HasSuffix(issuer, "/"+version) {
 		return "", false
 	}
 	g, ok := heliograph.ParseGUID(tenant)
 	return heliograph.TenantID(g.String()), ok
 }
 
+// AuthorizationURI returns where a client that has no token is told to get one. base is scheme and host by which it
+// knows the server; where that is one of Graph's own names (a takeover), the login service has another.
+func AuthorizationURI(base string) string {
+	if login, isGraph := map[string]string{ // contract 20.1 to 20.4
+		"https://graph.microsoft.com":             "https://login.microsoftonline.com",
+		"https://graph.microsoft.us":              "https://login.microsoftonline.us",
+		"https://dod-graph.microsoft.us":          "https://login.microsoftonline.us",
+		"https://microsoftgraph.chinacloudapi.cn": "https://login.chinacloudapi.cn",
+	}[base]; isGraph {
+		base = login
+	}
+	return base + "/common/oauth2/authorize"
+}
+
 // BaseOf returns scheme, host and port by which r's client knows this server.
-func (i *Issuer) BaseOf(r *http.Request) string {
-	scheme, host := "http", r.Host
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	if i.trusts(r.RemoteAddr) {
-		if s := first(r.Header.Get("X-Forwarded-Proto")); s == "http" || s == "https" {
-			scheme = s
-		}
-		if h := first(r.Header.Get("X-Forwarded-Host")); validHost(h) {
-			host = h
-		}
-	}
-	if !validHost(host) {
-		host = "localhost"
-	}
-	return scheme + "://" + strings.ToLower(host)
-}
-
-// first returns the value that the first of several proxies wrote.
-func first(list string) string {
-	value, _, _ := strings.Cut(list, ",")
-	return strings.TrimSpace(value)
-}
-
-func (i *Issuer) trusts(remote string) bool {
-	from, err := netip.ParseAddrPort(remote)
-	return err == nil && slices.ContainsFunc(i.proxies, func(p netip.Prefix) bool {
-		return p.Contains(from.Addr().Unmap())
-	})
-}
-
-// validHost reports whether s is a host with or without a port, and nothing else.
-func validHost(s string) bool {
-	u, err := url.Parse("http://" + s)
-	return err == nil && s != "" && u.Host == s && u.Hostname() != "" && u.User == nil && !strings.ContainsAny(s, `{}<>"'\`)
-}
+func (i *Issuer) BaseOf(r *http.Request) string { return i.proxies.Of(r).String() }

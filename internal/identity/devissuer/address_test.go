@@ -70,6 +70,25 @@ func TestTakeoverIssuers(t *testing.T) {
 	}
 }
 
+// Whoever knows the server as Graph is sent to the login service, everybody else to the server itself.
+func TestAuthorizationURI(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	for base, want := range map[string]string{
+		"http://127.0.0.1:8080":                   "http://127.0.0.1:8080/common/oauth2/authorize",
+		"https://graph.microsoft.com":             "https://login.microsoftonline.com/common/oauth2/authorize",
+		"https://dod-graph.microsoft.us":          "https://login.microsoftonline.us/common/oauth2/authorize",
+		"https://microsoftgraph.chinacloudapi.cn": "https://login.chinacloudapi.cn/common/oauth2/authorize",
+	} {
+		if got := devissuer.AuthorizationURI(base); got != want {
+			t.Errorf("%s: %s, want %s", base, got, want)
+		}
+		if !w.Handles("/common/oauth2/authorize") {
+			t.Error("nobody answers there")
+		}
+	}
+}
+
 func TestTenantOf(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

@@ -36,6 +36,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/origin"
 )
 
 // Audience is what tokens are for when the client does not say: Graph (contract 8.1).
@@ -82,7 +83,7 @@ type Issuer struct {
 
 	keys     *keyring
 	others   func() ([]*x509.Certificate, error)
-	proxies  []netip.Prefix
+	proxies  origin.Proxies
 	lifetime time.Duration
 	now      func() time.Time
 	logger   *slog.Logger
