@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 //	receiver          start a receiver at $RECEIVER, which refuses the handshake below /refuse
 //	received RESOURCE wait until the receiver has a notification of the resource
 //	saveid FILE NAME  set NAME to the id in a JSON file
+//	changeid FILE NAME set NAME to the first change id in a publish receipt
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -43,7 +44,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server": startServer, "receiver": startReceiver, "received": received, "saveid": saveID,
+			"server": startServer, "receiver": startReceiver, "received": received, "saveid": saveID, "changeid": changeID,
 		},
 	})
 }
@@ -103,4 +104,12 @@ func saveID(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s has no id: %v", args[0], err)
 	}
 	ts.Setenv(args[1], fmt.Sprint(o.ID))
+}
+
+func changeID(ts *testscript.TestScript, _ bool, args []string) {
+	var o struct{ IDs []string }
+	if err := json.Unmarshal([]byte(ts.ReadFile(args[0])), &o); err != nil || len(o.IDs) == 0 {
+		ts.Fatalf("%s has no change id: %v", args[0], err)
+	}
+	ts.Setenv(args[1], o.IDs[0])
 }

@@ -274,6 +274,8 @@ func (a *App) makeIssuer() error {
 func (a *App) setUpAPI(context.Context) error {
 	opts := httpapi.Options{
 		Authenticator: a.parts.verifier, Subscriptions: a.parts.subscriptions, Handshakes: a.parts.subscriptions.Handshakes(),
+		Deliveries: control{a.parts.deliveries, a.parts.dispatcher, a.parts.engine, a.parts.registry},
+		Endpoints:  a.parts.dispatcher, MayForce: a.isDev(),
 		Resources: a.parts.catalog, Ingest: a.parts.ingest, Ready: a.ready, Metrics: a.parts.metrics.Registry(),
 		TrustedProxies: a.cfg.Listen.TrustedProxies, Node: "standalone", Version: a.opts.Version,
 		Limits: httpapi.Limits{

@@ -212,7 +212,7 @@ func (b *Book) Find(q Query) []Delivery {
 		if d == nil || seen[d.ID] || len(found) >= q.Most {
 			return
 		}
-		if match, ok := q.match(d); ok {
+		if match, ok := q.Match(d); ok {
 			seen[d.ID] = true
 			found = append(found, match)
 		}
@@ -231,8 +231,8 @@ func (b *Book) Find(q Query) []Delivery {
 	return found
 }
 
-// match returns the delivery with those of its notifications that match.
-func (q *Query) match(d *Delivery) (Delivery, bool) {
+// Match returns the delivery with those of its notifications that match.
+func (q Query) Match(d *Delivery) (Delivery, bool) {
 	if q.Endpoint != "" && q.Endpoint != d.Attempt.Endpoint || q.FailedOnly && d.GivenUp == "" && d.Attempt.OK() {
 		return Delivery{}, false
 	}
@@ -246,7 +246,7 @@ func (q *Query) match(d *Delivery) (Delivery, bool) {
 	return out, len(out.Notifications) > 0
 }
 
-func (q *Query) notified(n *Notified) bool {
+func (q Query) notified(n *Notified) bool {
 	return (q.Subscription.IsZero() || q.Subscription == n.Subscription) && (q.Change.IsZero() || q.Change == n.Change) &&
 		(q.Tenant == "" || q.Tenant == n.Tenant) && (q.App == "" || q.App == n.App)
 }
