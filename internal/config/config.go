@@ -52,6 +52,7 @@ type Config struct {
 	Store    Store    `key:"store"`
 	Identity Identity `key:"identity"`
 	Catalog  Catalog  `key:"catalog"`
+	API      API      `key:"api"`
 	Outbound Outbound `key:"outbound"`
 	Tokens   Tokens   `key:"validation_tokens"`
 	Publish  Publish  `key:"publish"`
@@ -158,6 +159,13 @@ type Catalog struct {
 	Resources []string `key:"resources" shape:"file" flag:"resources"`
 }
 
+// API says what clients of the Graph API may do.
+type API struct {
+	// Hold applications to the number of calls that the profile allows within its window, over all tenants and in each:
+	// more are refused (429). Each node counts for itself.
+	Limits bool `key:"limits"`
+}
+
 // Outbound says where notifications may go.
 type Outbound struct {
 	// Let endpoints be on loopback, by plain http too.
@@ -228,6 +236,7 @@ func Default(mode Mode) *Config {
 			Partitions: 4, Shards: 8, Replicas: 1, Retention: 24 * time.Hour, MaxLogBytes: 32 << 30, MinFreeBytes: 1 << 30,
 		},
 		Catalog: Catalog{Profile: "2026-04", Cloud: "global"},
+		API:     API{Limits: true},
 		Tokens:  Tokens{Form: "v2"},
 		Publish: Publish{MaxEventBytes: 256 << 10, MaxBatchEvents: 1000, MaxRequestBytes: 900_000},
 		Delivery: Delivery{
@@ -241,6 +250,7 @@ func Default(mode Mode) *Config {
 		c.Listen.HTTP, c.Listen.HTTPS = "127.0.0.1:8080", "127.0.0.1:8443"
 		c.Store.Partitions, c.Store.Shards = 1, 1
 		c.Store.MaxLogBytes, c.Store.MinFreeBytes = 1<<30, 128<<20
+		c.API.Limits = false
 		c.Outbound.AllowLoopback = true
 		c.Delivery.Drop = true
 	}

@@ -390,3 +390,13 @@ func FuzzFile(f *testing.F) {
 		}
 	})
 }
+
+// Graph's limits hold in production and are asked for in development.
+func TestLimitsByMode(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[config.Mode]bool{config.Serve: true, config.Dev: false} {
+		if got := config.Default(mode).API.Limits; got != want {
+			t.Errorf("%s: %v", mode, got)
+		}
+	}
+}

@@ -71,6 +71,8 @@ func help(key string) string {
 		return "have endpoints prove themselves at every update of a subscription, as Graph sometimes does, and not only when their URL changes"
 	case "catalog.resources":
 		return "YAML files with further resources, or other rows for known ones, in the form of the built-in ones"
+	case "api.limits":
+		return "hold applications to the number of calls that the profile allows within its window, over all tenants and in each: more are refused (429)"
 	case "outbound.allow_loopback":
 		return "let endpoints be on loopback, by plain http too"
 	case "outbound.allow":
