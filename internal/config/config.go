@@ -58,6 +58,7 @@ type Config struct {
 	Publish  Publish  `key:"publish"`
 	Delivery Delivery `key:"delivery"`
 	Log      Log      `key:"log"`
+	Tracing  Tracing  `key:"tracing"`
 
 	// File is the configuration file that was read, or empty.
 	File string `key:"-"`
@@ -226,6 +227,20 @@ type Log struct {
 	Format string `key:"format" flag:"log-format"`
 }
 
+// Tracing says where spans go that tell of a change's way, from publish to receipt, and of how many changes. What is
+// left out is taken from the OTEL_ variable of that meaning.
+type Tracing struct {
+	// The URL that spans are posted to, OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces (the path may be left
+	// out). Left out: as OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT says, or else nothing is
+	// traced; off is off whatever they say. OTEL_EXPORTER_OTLP_HEADERS holds what is sent along, such as a key.
+	Endpoint string `key:"endpoint" shape:"URL"`
+	// How many of the traces that begin here are recorded: 0.01, or 1%. A publisher that sends its own trace context
+	// decides for its own.
+	SampleRatio Share `key:"sample_ratio"`
+	// The name under which this server's spans are shown.
+	Service string `key:"service"`
+}
+
 // Default returns what holds when nobody says anything.
 func Default(mode Mode) *Config {
 	c := &Config{
@@ -243,7 +258,8 @@ func Default(mode Mode) *Config {
 			BatchCount: 128, BatchBytes: 512 << 10, LanePending: 20_000, LaneFlights: 64, MaxInFlight: 128 << 20,
 			MaxUnread: 500_000,
 		},
-		Log: Log{Level: slog.LevelInfo, Format: "auto"},
+		Log:     Log{Level: slog.LevelInfo, Format: "auto"},
+		Tracing: Tracing{SampleRatio: 1, Service: "heliograph"},
 	}
 	if mode == Dev {
 		c.ShutdownGrace = 5 * time.Second

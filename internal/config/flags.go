@@ -60,6 +60,8 @@ func newFlagValue(s *setting, defaults *Config) *flagValue {
 		v.kind, v.standard = "duration", shortDuration(*field)
 	case *Bytes:
 		v.kind, v.standard = "size", field.String()
+	case *Share:
+		v.kind, v.standard = "share", field.String()
 	case *Address:
 		v.kind, v.standard = "host:port", field.String()
 	case *slog.Level:

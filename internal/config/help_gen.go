@@ -111,6 +111,12 @@ func help(key string) string {
 		return "the least that is logged: debug, info, warn or error"
 	case "log.format":
 		return "how lines look: text, json, or auto, which is text on a terminal and json elsewhere"
+	case "tracing.endpoint":
+		return "the URL that spans are posted to, OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces (the path may be left out)"
+	case "tracing.sample_ratio":
+		return "how many of the traces that begin here are recorded: 0.01, or 1%"
+	case "tracing.service":
+		return "the name under which this server's spans are shown"
 	}
 	return ""
 }

@@ -38,8 +38,8 @@ type value struct {
 	node   *yaml.Node // the list, when it is YAML
 }
 
-// Load reads the sources: flags over the environment over the file over the defaults. The error tells all that could
-// not be read. The result is not yet validated.
+// Load reads the sources: flags over the environment over the file over OpenTelemetry's variables over the defaults.
+// The error tells all that could not be read. The result is not yet validated.
 func Load(s Sources) (*Config, error) {
 	c := Default(s.Mode)
 	c.origins = map[string]string{}
@@ -47,7 +47,7 @@ func Load(s Sources) (*Config, error) {
 	file, fileErr := c.fileLayer(s, env)
 	errs := []error{fileErr, envErr}
 	delete(env, configFlag)
-	for _, said := range []layer{file, env, flagLayer(s.Flags)} {
+	for _, said := range []layer{otelLayer(s.Environ), file, env, flagLayer(s.Flags)} {
 		for _, setting := range settings() {
 			v, ok := said[setting.key]
 			if !ok {
@@ -60,6 +60,9 @@ func Load(s Sources) (*Config, error) {
 	}
 	if c.Mode == Dev && c.TLS.LocalCA == "" {
 		c.TLS.LocalCA = userFolder("ca")
+	}
+	if c.Tracing.Endpoint == off {
+		c.Tracing.Endpoint = ""
 	}
 	return c, errors.Join(errs...)
 }

@@ -74,6 +74,8 @@ func encode(field any) *yaml.Node {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: fmt.Sprint(*field)}
 	case *int:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(*field)}
+	case *Share:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!float", Value: field.String()}
 	}
 	return text(scalarText(field))
 }
@@ -89,6 +91,8 @@ func scalarText(field any) string {
 		return shortDuration(*field)
 	case *slog.Level:
 		return levelName(*field)
+	case *Share:
+		return field.String()
 	case *bool:
 		return fmt.Sprint(*field)
 	case *int:

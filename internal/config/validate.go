@@ -23,6 +23,7 @@ func (c *Config) Validate() error {
 	v.identity()
 	v.failIf(!slices.Contains([]string{"v1", "v2"}, v.c.Tokens.Form), "validation_tokens.form", "write v2, or v1 for receivers that know only that")
 	v.limits()
+	v.tracing()
 	v.rest()
 	return errors.Join(v.errs...)
 }
@@ -189,6 +190,20 @@ func (v *validator) atLeast(key string, n, least int64) {
 	if n < least {
 		v.fail(key, "%d is too little: write at least %d", n, least)
 	}
+}
+
+func (v *validator) tracing() {
+	t := &v.c.Tracing
+	if u, err := url.Parse(t.Endpoint); t.Endpoint != "" {
+		switch {
+		case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
+			v.fail("tracing.endpoint", "this is no URL that spans can be posted to: write one such as http://127.0.0.1:4318/v1/traces, or off")
+		case u.User != nil:
+			v.fail("tracing.endpoint", "a URL is no place for a password: send it along by OTEL_EXPORTER_OTLP_HEADERS")
+		}
+	}
+	v.failIf(t.SampleRatio < 0 || t.SampleRatio > 1, "tracing.sample_ratio", "write a number from 0 to 1")
+	v.failIf(t.Service == "", "tracing.service", "a name is needed: leave it out for the default")
 }
 
 func (v *validator) rest() {

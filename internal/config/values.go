@@ -93,6 +93,26 @@ func (b Bytes) String() string {
 	return strconv.FormatInt(int64(b), 10)
 }
 
+// Share is a part of a whole. It is written as a number up to 1 or as a percentage: 0.05, 5%.
+type Share float64
+
+// UnmarshalText reads a share.
+func (s *Share) UnmarshalText(text []byte) error {
+	number, isPercentage := strings.CutSuffix(string(text), "%")
+	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if isPercentage {
+		n /= 100
+	}
+	if err != nil || math.IsNaN(n) || n < 0 || n > 1 {
+		return fmt.Errorf("%q is no share: write a number from 0 to 1, or a percentage", text)
+	}
+	*s = Share(n)
+	return nil
+}
+
+// String returns the share as a number.
+func (s Share) String() string { return strconv.FormatFloat(float64(s), 'g', -1, 64) }
+
 // Drive is a folder that is a user's drive.
 type Drive struct{ User, Dir string }
 
