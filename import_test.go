@@ -88,7 +88,7 @@ func house() map[string]room {
 		"telemetry":          {edge, "heliograph deliver ingest"},
 
 		"app": {wiring, "heliograph catalog clock config content deliver engine health httpapi identity identity/devissuer ingest " +
-			"localca match outbound retry seal seal/recent seal/token source/drive subscribe telemetry"},
+			"localca match outbound retry seal seal/recent seal/token source/drive subscribe telemetry throttle"},
 
 		"cli":            {tool, "heliograph app client clock config listen receiver telemetry"},
 		"cmd/heliograph": {tool, "cli"},

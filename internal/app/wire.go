@@ -287,8 +287,12 @@ func (a *App) setUpAPI(context.Context) error {
 	if a.isDev() {
 		opts.Minter = minter{a.parts.issuer}
 		opts.Next = a.parts.issuer
+		opts.AuthorizationURI = devissuer.AuthorizationURI
 	} else {
 		opts.Next = a.parts.sealer // publishes the keys of validation tokens
+	}
+	if a.cfg.API.Limits {
+		opts.Throttle = newThrottle(a.parts.catalog.Profile(), a.clock)
 	}
 	var err error
 	a.parts.api, err = httpapi.New(opts)
