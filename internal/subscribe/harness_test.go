@@ -78,13 +78,13 @@ func benchOn(t *testing.T, e *engine.Engine, change ...func(*subscribe.Options))
 }
 
 // newMemoryBench is a bench on a store that takes no time.
-func newMemoryBench(t *testing.T) (*bench, *memory) {
+func newMemoryBench(t *testing.T, change ...func(*subscribe.Options)) (*bench, *memory) {
 	t.Helper()
 	store := &memory{records: make(map[string]heliograph.Record)}
 	b := &bench{clock: clock.NewManual(start), store: store, sink: newSink(), receiver: newReceiver(t)}
 	b.registry = subscribe.NewRegistry(b.sink, slog.New(slog.DiscardHandler))
 	store.apply = b.registry.Apply
-	b.start(t, store)
+	b.start(t, store, append(change, func(o *subscribe.Options) { o.Scan = store.scan })...)
 	return b, store
 }
 
@@ -193,6 +193,11 @@ func newReceiver(t *testing.T) *receiver {
 func echo(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain")
 	_, _ = w.Write([]byte(r.URL.Query().Get("validationToken")))
+}
+
+// echoThen proves the endpoint, and then does something else.
+func echoThen(f func()) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { echo(w, r); f() }
 }
 
 func (r *receiver) answers(f http.HandlerFunc) {

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/catalog"
 	"heliograph.dev/internal/clock"
 	"heliograph.dev/internal/subscribe"
 	"heliograph.dev/internal/subscribe/record"
@@ -46,9 +47,12 @@ type history struct {
 	sink     *sink
 }
 
-func newHistory() (*history, error) {
+func newHistory(limits ...catalog.QuotaLimit) (*history, error) {
 	c, err := loaded()
 	if err != nil {
+		return nil, err
+	}
+	if c, err = c.WithQuotas(limits...); err != nil {
 		return nil, err
 	}
 	h := &history{clock: clock.NewManual(start), store: &memory{records: make(map[string]heliograph.Record)}, sink: newSink()}
@@ -60,16 +64,44 @@ func newHistory() (*history, error) {
 	return h, nil
 }
 
+// newEngineHistory is a service on the engine, in that world.
+func newEngineHistory(tb testing.TB, limits ...catalog.QuotaLimit) (*history, error) {
+	tb.Helper()
+	c, err := loaded()
+	if err != nil {
+		return nil, err
+	}
+	if c, err = c.WithQuotas(limits...); err != nil {
+		return nil, err
+	}
+	h := &history{clock: clock.NewManual(start), sink: newSink()}
+	h.registry = subscribe.NewRegistry(h.sink, slog.New(slog.DiscardHandler))
+	watch, err := shared.Watch(tb.Context(), h.registry.Apply)
+	if err != nil {
+		return nil, err
+	}
+	tb.Cleanup(watch.Close)
+	<-watch.Ready()
+	h.service = subscribe.New(subscribe.Options{
+		Catalog: c, Store: shared, Index: watch, Registry: h.registry, Endpoints: echoing{}, Clock: h.clock,
+	})
+	return h, nil
+}
+
 func requestFor(resource, types string, expires time.Time) subscribe.CreateRequest {
 	return subscribe.CreateRequest{
 		Resource: resource, ChangeType: types, NotificationURL: "https://example.com/", ExpirationDateTime: expires.Format(time.RFC3339Nano),
 	}
 }
 
+// mailboxLimit is how many subscriptions a mailbox of the model may have.
+const mailboxLimit = 3
+
 // known is a subscription of the model.
 type known struct {
 	id       heliograph.SubscriptionID
 	caller   int
+	mailbox  int
 	resource string
 	types    string
 	expires  time.Time
@@ -79,7 +111,7 @@ type known struct {
 func TestHistories(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		h, err := newHistory()
+		h, err := newHistory(catalog.QuotaLimit{Name: "outlook.user", Limit: mailboxLimit})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +143,8 @@ func (m *model) sees(caller int, k known) bool { return caller == 2 || caller ==
 
 func (m *model) create(t *rapid.T) {
 	caller := rapid.IntRange(0, 2).Draw(t, "caller")
-	resource := "users/" + string(m.callers[min(caller, 1)].Object) + "/mailFolders/" + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "folder") + "/messages"
+	mailbox := min(caller, 1)
+	resource := "users/" + string(m.callers[mailbox].Object) + "/mailFolders/" + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "folder") + "/messages"
 	types := rapid.SampledFrom([]string{"created", "deleted"}).Draw(t, "types")
 	expires := m.clock.Now().Add(time.Duration(rapid.IntRange(-10, 300).Draw(t, "minutes")) * time.Minute)
 	s, err := m.service.Create(context.Background(), m.callers[caller], requestFor(resource, types, expires))
@@ -119,6 +152,18 @@ func (m *model) create(t *rapid.T) {
 	if twin {
 		if heliograph.KindOf(err) != heliograph.Conflict {
 			t.Fatalf("a twin gave %v", err)
+		}
+		return
+	}
+	held := 0
+	for _, k := range m.live() {
+		if k.mailbox == mailbox {
+			held++
+		}
+	}
+	if held >= mailboxLimit {
+		if heliograph.KindOf(err) != heliograph.Limited {
+			t.Fatalf("a mailbox with %d gave %v", held, err)
 		}
 		return
 	}
@@ -132,7 +177,7 @@ func (m *model) create(t *rapid.T) {
 	if !s.Expires.Equal(want) {
 		t.Fatalf("expires %v, want %v", s.Expires, want)
 	}
-	m.made = append(m.made, known{s.ID, caller, resource, types, want})
+	m.made = append(m.made, known{s.ID, caller, mailbox, resource, types, want})
 }
 
 // pick returns the index of one that was ever made, or skips.
