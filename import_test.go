@@ -47,8 +47,9 @@ func house() map[string]room {
 		"heliograph": {ground, ""},
 
 		"batch":               {pure, "heliograph rawjson"},
-		"catalog":             {pure, "heliograph odata"},
+		"catalog":             {pure, "heliograph odata odata/edm odata/filter"},
 		"content":             {pure, "heliograph catalog odata rawjson"},
+		"deliveries":          {pure, "heliograph"},
 		"docs/reference":      {pure, ""},
 		"engine/frame":        {pure, "heliograph"},
 		"health":              {pure, "heliograph"},
@@ -83,11 +84,11 @@ func house() map[string]room {
 		"receiver":           {edge, ""},
 		"seal/keyfile":       {edge, ""},
 		"seal/token":         {edge, "heliograph clock seal/keyfile seal/recent"},
-		"seal/vault":         {edge, "seal/keyfile seal/xaes"},
+		"seal/vault":         {edge, "heliograph seal/keyfile seal/xaes"},
 		"source/drive":       {edge, "heliograph clock source/drive/settle"},
 		"telemetry":          {edge, "heliograph deliver ingest"},
 
-		"app": {wiring, "heliograph catalog clock config content deliver engine health httpapi identity identity/devissuer ingest " +
+		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine health httpapi identity identity/devissuer ingest " +
 			"localca match outbound retry seal seal/recent seal/token source/drive subscribe telemetry throttle"},
 
 		"cli":            {tool, "heliograph app client clock config listen receiver telemetry"},

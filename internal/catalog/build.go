@@ -194,14 +194,6 @@ func (b *rowBuilder) types(field string, words []string) heliograph.ChangeType {
 	return t
 }
 
-func (b *rowBuilder) options() {
-	b.row.QueryOptions = make(map[string]QueryOption, len(b.stored.QueryOptions))
-	for name, o := range b.stored.QueryOptions {
-		b.oneOf("query_options: "+name, o.Rule, "allowed", "boolean", "keys", "required_when_rich", "unsupported", "forbidden", "property", "billing")
-		b.row.QueryOptions[name] = QueryOption(o)
-	}
-}
-
 func (b *rowBuilder) readQuotas() {
 	for i, q := range b.stored.Quotas {
 		field := fmt.Sprintf("quotas[%d]", i)

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -13,36 +12,42 @@ func holdsAny(caller *heliograph.Caller, permissions []string) bool {
 	return slices.ContainsFunc(caller.Permissions(), func(p string) bool { return slices.Contains(permissions, p) })
 }
 
-// permitsFilter decides where permissions are for the values that a $filter names: a resource of all values takes
-// a permission for all, one of some takes one for each of them.
+// permitsFilter decides where permissions are for the values of a property that a $filter names: a resource of all
+// values takes a permission for all, one of some takes one for each of them.
 func (r *Row) permitsFilter(caller *heliograph.Caller, res *Resolved, sufficient []string) (ok bool, needed []string) {
-	text := ""
-	if filter, given := res.Query.Get("$filter"); given {
-		text = strings.ToLower(filter.Value)
-		if plain, err := url.QueryUnescape(text); err == nil {
-			text = plain
-		}
-	}
-	one := func(value string) []string {
-		return slices.DeleteFunc(slices.Clone(sufficient), func(p string) bool {
+	for _, value := range r.named(res) {
+		needed = slices.DeleteFunc(slices.Clone(sufficient), func(p string) bool {
 			return r.forOneValue(p) && !slices.Contains(r.byFilter[value], p)
 		})
-	}
-	named := false
-	for _, value := range slices.Sorted(maps.Keys(r.byFilter)) {
-		if !strings.Contains(text, "'"+strings.ToLower(value)+"'") {
-			continue
-		}
-		named = true
-		if needed = one(value); !holdsAny(caller, needed) {
+		if !holdsAny(caller, needed) {
 			return false, needed
 		}
 	}
-	if named {
-		return true, needed
+	return true, needed
+}
+
+// named returns the values, as the row spells them, that a resource's $filter lets through. One that the row does not
+// know, and whatever else a filter could let through, is the empty value.
+func (r *Row) named(res *Resolved) []string {
+	rule := r.QueryOptions["$filter"]
+	s, err := r.Selection(res.Query, "")
+	if err != nil || s.Filter == nil || len(rule.Properties) != 1 {
+		return []string{""}
 	}
-	needed = one("")
-	return holdsAny(caller, needed), needed
+	values, ok := s.Filter.Values(rule.Properties[0])
+	if !ok {
+		return []string{""}
+	}
+	for i, value := range values {
+		values[i] = ""
+		for known := range r.byFilter {
+			if strings.EqualFold(known, value) {
+				values[i] = known
+			}
+		}
+	}
+	slices.Sort(values)
+	return slices.Compact(values)
 }
 
 // forOneValue reports whether a permission suffices for some values only.

@@ -73,11 +73,18 @@ type Rich struct {
 
 // QueryOption is what a row makes of one query option.
 type QueryOption struct {
-	// Rule is allowed, boolean, keys, required_when_rich, unsupported, forbidden or property.
+	// Rule is allowed, boolean, keys, required_when_rich, unsupported, forbidden, property or billing.
 	Rule string
 	// Only are the values that may be given, Except those that may not.
 	Only, Except []string
-	Text         string // as the documentation has it
+	// Properties are those that a $filter may read, with what is below them, or that a $search looks into; Words the
+	// operators and functions that a $filter may use. None: any. TopLevel keeps a $filter from what is below a
+	// property.
+	Properties, Words []string
+	TopLevel          bool
+	// Entering says that entering and leaving a $filter is told as created and deleted (contract 18.7).
+	Entering bool
+	Text     string // as the documentation has it
 }
 
 // Quota bounds how many active subscriptions may share what Per names, within a tenant.

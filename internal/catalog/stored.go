@@ -114,10 +114,14 @@ type storedRich struct {
 }
 
 type storedOpt struct {
-	Rule   string   `yaml:"rule"`
-	Only   []string `yaml:"only"`
-	Except []string `yaml:"except"`
-	Text   string   `yaml:"text"`
+	Rule       string   `yaml:"rule"`
+	Only       []string `yaml:"only"`
+	Except     []string `yaml:"except"`
+	Properties []string `yaml:"properties"`
+	Words      []string `yaml:"words"`
+	TopLevel   bool     `yaml:"top_level"`
+	Entering   bool     `yaml:"entering"`
+	Text       string   `yaml:"text"`
 }
 
 type storedQuota struct {

@@ -1,6 +1,7 @@
 package subscribe
 
 import (
+	"errors"
 	"maps"
 	"net/url"
 	"slices"
@@ -63,6 +64,16 @@ func notificationQueryOptions(d *draft) error {
 		return d.refuse("create.query_options")
 	}
 	return nil
+}
+
+// selection asks for conditions that can be read and that the row has (contract 18.6 to 18.9): what they let through is
+// decided by them at every change, and what they do not say must not be guessed.
+func selection(d *draft) error {
+	_, err := d.resolved.Row.Selection(d.resolved.Query, d.sub.NotificationQueryOptions)
+	if wrong, ok := errors.AsType[*catalog.OptionError](err); ok {
+		return d.refuse("create.filter", "attribute", wrong.Attribute, "option", wrong.Option, "reason", wrong.Err.Error())
+	}
+	return err
 }
 
 // wrongWord returns the first of a list's words that the option may not have, or nothing.

@@ -38,6 +38,7 @@ func createRules() []rule {
 		{"rich support", richSupport},
 		{"query options", queryOptions},
 		{"notification query options", notificationQueryOptions},
+		{"selection", selection},
 		{"certificate", certificate},
 		{"web push", webPush},
 	}

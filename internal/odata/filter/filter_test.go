@@ -150,6 +150,38 @@ func TestUses(t *testing.T) {
 	}
 }
 
+// Who may see only some values of a property may filter for these, and for nothing that lets others through.
+func TestValues(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ filter, want string }{
+		{"(scopeInfo/scope eq 'personal') or (scopeInfo/scope eq 'team')", "[personal team] true"},
+		{"'team' eq ScopeInfo/Scope", "[team] true"},
+		{"$it/scopeInfo/scope in ('team','x')", "[team x] true"},
+		{"a and scopeInfo/scope eq 'team'", "[team] true"},
+		{"a and (b or scopeInfo/scope eq 'team')", "[] false"},
+		{"scopeInfo/scope eq 'team' or a", "[] false"},
+		{"scopeInfo/scope eq 'team' or true", "[] false"},
+		{"scopeInfo/scope ne 'team'", "[] false"},
+		{"not (scopeInfo/scope eq 'team')", "[] false"},
+		{"(scopeInfo/scope eq 'team') eq false", "[] false"},
+		{"scopeInfo/scope in ('team',null)", "[] false"},
+		{"scopeInfo/scope eq scopeInfo/scope", "[] false"},
+		{"scope eq 'team'", "[] false"},
+		{"tolower(scopeInfo/scope) eq 'team'", "[] false"},
+		{"scopeInfo/any(scope: scope eq 'team')", "[] false"},
+	} {
+		values, ok := parse(t, test.filter).Values("scopeInfo/scope")
+		if got := fmt.Sprint(values, ok); got != test.want {
+			t.Errorf("%s: %s", test.filter, got)
+		}
+	}
+	for word, want := range map[string]bool{"eq": true, "any": true, "contains": true, "substringof": false, "EQ": false} {
+		if filter.IsWord(word) != want {
+			t.Errorf("%s is a word: %t", word, !want)
+		}
+	}
+}
+
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
