@@ -94,7 +94,9 @@ func TestSubscriptionResponses(t *testing.T) {
 func TestCreateRequestReachesTheServiceAsWritten(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.wants(b.send("POST", "/v1.0/subscriptions", fullCreate, "Prefer", `respond-async, IdType="ImmutableId"; x=1, INCLUDE-unknown-enum-members,includesecuritywebhooks`), 201)
+	b.wants(b.send("POST", "/v1.0/subscriptions", fullCreate,
+		"Prefer", `respond-async, IdType="ImmutableId"; x=1, INCLUDE-unknown-enum-members,includesecuritywebhooks`,
+		"x-ms-enable-features", "EventGrid"), 201) // contract 9.4: says nothing
 	got := b.shelf.created[0]
 	if got.RequestID.IsZero() {
 		t.Error("no request id")
@@ -191,6 +193,16 @@ func TestWhatClientsSend(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// contract 2.11: no other header is needed.
+func TestAuthorizationIsEnough(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for _, version := range []string{"v1.0", "beta"} {
+		b.wants(b.send("POST", "/"+version+"/subscriptions", plainCreate, "Content-Type", "", "User-Agent", "", "Accept-Encoding", ""), 201)
+		b.wants(b.send("PATCH", "/"+version+"/subscriptions/"+b.shelf.list[0].ID.String(), `{"expirationDateTime":"2026-11-25T10:30:00Z"}`, "Content-Type", ""), 200)
 	}
 }
 
@@ -292,7 +304,7 @@ func TestListPages(t *testing.T) {
 	}
 }
 
-// contract 5.2.
+// contract 5.2, 9.5.
 func TestCommonHeaders(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
