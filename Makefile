@@ -1,7 +1,7 @@
 # Everything that is done with this repository, in one word each. Nothing but Go is needed; race wants a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run dev test test-script race fuzz bench lint fmt generate verify cover size cross check
+.PHONY: help build run dev test test-script test-sdk race fuzz bench lint fmt generate verify cover size cross check
 
 # The linters stand in a module of their own: what they depend on is not what the server depends on.
 LINT := go tool -modfile=tools/go.mod golangci-lint
@@ -23,6 +23,12 @@ test: ## every test
 
 test-script: ## what a user could type: testdata/script
 	go test -run '^TestScripts$$' ./cmd/heliograph
+
+test-sdk: ## the official clients against dev; takes npm, and ten minutes the first time: Graph's Go SDK is large
+	CGO_ENABLED=0 go build -o bin/ ./cmd/heliograph
+	npm --prefix testdata/sdk/js ci --no-audit --no-fund
+	HELIOGRAPH=$(CURDIR)/bin/heliograph npm --prefix testdata/sdk/js test
+	HELIOGRAPH=$(CURDIR)/bin/heliograph go -C testdata/sdk/go test -count=1 -p 1 -v ./...
 
 race: ## every test under the race detector, in another order each time
 	go test -race -shuffle=on ./...
