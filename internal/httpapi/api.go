@@ -2,15 +2,16 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"heliograph.dev"
-	"heliograph.dev/docs/reference"
 	"heliograph.dev/internal/subscribe"
 )
 
@@ -75,6 +76,12 @@ type Options struct {
 	Throttle Throttle
 	// Minter makes tokens for POST /control/v1/tokens. Nil: there is no such route.
 	Minter Minter
+	// Deliveries is behind GET /control/v1/deliveries and its kin, Endpoints behind /control/v1/endpoints. Nil: there
+	// are no such routes.
+	Deliveries Deliveries
+	Endpoints  Endpoints
+	// MayForce lets operators force the state of an endpoint.
+	MayForce bool
 	// Ready runs the checks behind /readyz, within the context's time. Nil: always ready.
 	Ready func(ctx context.Context) []Check
 	// Metrics is what /metrics shows and where the API registers its own. Nil: one of its own.
@@ -129,11 +136,11 @@ type API struct {
 	updates    shape[subscribe.UpdateRequest]
 	metrics    *metrics
 	diagnostic string
-	openAPI    string // as JSON
+	openAPI    func() (json.RawMessage, error)
 	properties []string
 }
 
-// New returns an API, or an error when its metrics cannot be registered or its description cannot be read.
+// New returns an API, or an error when its metrics cannot be registered.
 func New(opts Options) (*API, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -142,11 +149,8 @@ func New(opts Options) (*API, error) {
 		opts.Metrics = prometheus.NewRegistry()
 	}
 	a := &API{opts: opts, limits: opts.Limits.withDefaults(), create: createShape(), updates: updateShape(), diagnostic: diagnosticOf(opts.Node)}
-	a.properties = propertyNames()
+	a.properties, a.openAPI = propertyNames(), sync.OnceValues(openAPIAsJSON)
 	var err error
-	if a.openAPI, err = openAPIAsJSON(reference.OpenAPI()); err != nil {
-		return nil, err
-	}
 	if a.metrics, err = newMetrics(opts.Metrics); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"heliograph.dev"
 	"heliograph.dev/internal/batch"
@@ -16,6 +17,10 @@ import (
 
 // batchPath is where batches are sent.
 const batchPath = "$batch"
+
+// batchTime is how long a batch may take: each request may wait for the one before it, and be a create that makes two
+// handshakes of ten seconds.
+const batchTime = (batch.Most + 1) * 20 * time.Second
 
 // inBatch is a batch and the exchange that brought it: its requests are exchanges of their own, which go the same way
 // as every request, but as the batch's caller.
@@ -30,6 +35,7 @@ func (a *API) readBatch(x *exchange) (inBatch, error) {
 		return inBatch{}, err
 	}
 	requests, err := batch.Read(body)
+	x.takeTime(batchTime)
 	return inBatch{outer: x, requests: requests}, err
 }
 

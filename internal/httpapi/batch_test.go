@@ -3,10 +3,13 @@ package httpapi_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/clock"
 	"heliograph.dev/internal/httpapi"
 )
 
@@ -201,6 +204,30 @@ func TestBatchRequestsAreRequests(t *testing.T) {
 		if line["batch"] != whole["request_id"] || line["route"] != "/v1.0/subscriptions" || line["app"] != app {
 			t.Errorf("%v", line)
 		}
+	}
+}
+
+// deadlines is an http.ResponseWriter that notes how long a connection may take.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	read, write time.Time
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error { d.read = t; return nil }
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error { d.write = t; return nil }
+
+// Twenty creates one after the other, each with two handshakes that take their ten seconds, come to their end.
+func TestBatchTakesItsTime(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	began := clock.System().Now()
+	request := httptest.NewRequestWithContext(t.Context(), "POST", "/v1.0/$batch", strings.NewReader(`{"requests":[{"id":"1","method":"GET","url":"/subscriptions"}]}`))
+	request.Header.Set("Authorization", "Bearer reader")
+	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	b.api.ServeHTTP(w, request)
+	if w.Code != 200 || w.read.Sub(began) < 400*time.Second || w.write.Sub(began) < 400*time.Second {
+		t.Errorf("%d, read until %v, written until %v", w.Code, w.read.Sub(began), w.write.Sub(began))
 	}
 }
 

@@ -85,6 +85,14 @@ func diagnosticOf(node string) string {
 	return headerText(string(text))
 }
 
+// takeTime gives the exchange longer than the server allows by itself.
+func (x *exchange) takeTime(d time.Duration) {
+	until := clock.System().Now().Add(d)
+	connection := http.NewResponseController(x.writer)
+	_ = connection.SetReadDeadline(until) // a connection without deadlines needs none
+	_ = connection.SetWriteDeadline(until)
+}
+
 // root returns where the Graph API's version is for the client.
 func (x *exchange) root() string { return x.origin.String() + "/" + x.version }
 

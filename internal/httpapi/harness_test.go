@@ -238,6 +238,8 @@ func (j *journal) lines(t *testing.T) []map[string]any {
 
 // bench is a server under test and what stands behind it.
 type bench struct {
+	sent *sent // of all
+
 	*httptest.Server
 	t       *testing.T
 	shelf   *shelf

@@ -151,9 +151,13 @@ func (b *bench) conforms(r reply) {
 // all is a bench with every route there is.
 func all(t *testing.T, change ...func(*httpapi.Options)) *bench {
 	t.Helper()
-	return newBench(t, append([]func(*httpapi.Options){func(o *httpapi.Options) {
+	s := &sent{}
+	b := newBench(t, append([]func(*httpapi.Options){func(o *httpapi.Options) {
 		o.Handshakes, o.Minter = handshakes(), &mint{}
+		o.Deliveries, o.Endpoints, o.MayForce = s, s, true
 	}}, change...)...)
+	b.sent = s
+	return b
 }
 
 // Every route is described, and nothing else is.
@@ -248,7 +252,7 @@ func TestOpenAPIIsSound(t *testing.T) {
 	}
 }
 
-// Every status that is described has been given, in the form that is described.
+// contract 5.50: every status that is described has been given, in the form that is described.
 func TestOpenAPIAnswers(t *testing.T) {
 	t.Parallel()
 	for _, o := range operations() {
@@ -295,6 +299,12 @@ func provoke(t *testing.T, o operation, status int) reply {
 	if strings.Contains(o.path, "handshakes") {
 		id = handshakes()[0].ID.String()
 	}
+	if strings.Contains(o.path, "deliveries") {
+		id = sentID().String()
+	}
+	if strings.Contains(o.path, "changes") {
+		id = sentChange().String()
+	}
 	path := strings.NewReplacer("{id}", id, "{drive}", "d", "{group}", "g", "{site}", "s", "{list}", "l").Replace(o.path)
 	switch {
 	case status == 400 && body == "" && o.id == "listSubscriptions":
@@ -302,6 +312,8 @@ func provoke(t *testing.T, o operation, status int) reply {
 		b.shelf.fail = heliograph.Errorf(heliograph.Invalid, "list.skiptoken", "Invalid '$skiptoken' in the request.")
 	case status == 400 && o.id == "getSubscription":
 		path += "?$select=nothing"
+	case status == 400 && o.id == "listDeliveries":
+		path += "?top=0"
 	case status == 400:
 		body = "]"
 	case status == 401:
@@ -310,9 +322,9 @@ func provoke(t *testing.T, o operation, status int) reply {
 		body = strings.Repeat(" ", 50_000)
 	case status == 415:
 		header = append(header, "Content-Encoding", "br")
-	case status == 404 && o.id == "getHandshake":
+	case status == 404 && o.about["tags"] != nil && strings.HasPrefix(o.path, "/control"):
 		path = strings.Replace(path, id, firstID, 1)
-	case status == 403 && (o.id == "mintToken" || o.id == "publish"):
+	case status == 403 && (strings.HasPrefix(o.path, "/control") || o.id == "publish"):
 		header[1] = "Bearer reader"
 	case status == 503 && o.id != "readiness":
 		header[1] = "Bearer down"

@@ -93,6 +93,7 @@ func described(x *exchange, d description) answer {
 		{"health", origin + "/healthz"},
 		{"readiness", origin + "/readyz"},
 		{"metrics", origin + "/metrics"},
+		{"description", origin + "/openapi.json"},
 	}
 	d.Addresses = make(map[string]string)
 	for _, at := range addresses {

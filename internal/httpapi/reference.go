@@ -9,19 +9,28 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"heliograph.dev"
+	"heliograph.dev/docs/reference"
 )
 
 // openAPIAsJSON returns the description of the API, which people write as YAML, as JSON.
-func openAPIAsJSON(text string) (string, error) {
+func openAPIAsJSON() (json.RawMessage, error) {
 	var description map[string]any
-	if err := yaml.Unmarshal([]byte(text), &description); err != nil {
-		return "", fmt.Errorf("read the description of the API: %w", err)
+	if err := yaml.Unmarshal([]byte(reference.OpenAPI()), &description); err != nil {
+		return nil, fmt.Errorf("read the description of the API: %w", err)
 	}
-	b, err := json.Marshal(description)
+	text, err := json.Marshal(description)
 	if err != nil {
-		return "", fmt.Errorf("write the description of the API: %w", err)
+		return nil, fmt.Errorf("write the description of the API: %w", err)
 	}
-	return string(b), nil
+	return text, nil
+}
+
+func (a *API) describeAPI(context.Context, *heliograph.Caller, none) (json.RawMessage, error) {
+	return a.openAPI()
+}
+
+func describedAPI(_ *exchange, description json.RawMessage) answer {
+	return answer{status: http.StatusOK, body: description}
 }
 
 // serviceDocument is what OData shows at a version's root: what there is below it.

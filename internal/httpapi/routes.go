@@ -89,7 +89,7 @@ func (a *API) routes() []route {
 		{top, http.MethodGet, "readyz", anyone, unlimited, do(readNothing, a.ready, readiness)},
 		{top, http.MethodGet, "metrics", anyone, unlimited, serve(promhttp.HandlerFor(a.opts.Metrics, promhttp.HandlerOpts{}))},
 		{top, http.MethodGet, "openapi.yaml", anyone, unlimited, fixed("application/yaml; charset=utf-8", reference.OpenAPI())},
-		{top, http.MethodGet, "openapi.json", anyone, unlimited, fixed(jsonMedia, a.openAPI)},
+		{top, http.MethodGet, "openapi.json", anyone, unlimited, do(readNothing, a.describeAPI, describedAPI)},
 	}
 	for _, path := range socketPaths() {
 		table = append(table, route{graph, http.MethodGet, path, signedIn, unlimited, absent("socket.absent", noSocket)})
@@ -102,6 +102,27 @@ func (a *API) routes() []route {
 		table = append(table, // a caller sees his own application's; the book knows whose they are
 			route{control, http.MethodGet, "handshakes", signedIn, unlimited, do(readNothing, a.handshakes, listedHandshakes)},
 			route{control, http.MethodGet, "handshakes/{id}", signedIn, unlimited, do(readID, a.handshake, shownHandshake)})
+	}
+	return append(table, a.deliveryRoutes()...)
+}
+
+// deliveryRoutes are about what was sent. A caller sees his own application's; control decides whose it is.
+func (a *API) deliveryRoutes() (table []route) {
+	if a.opts.Deliveries != nil {
+		table = append(table,
+			route{control, http.MethodGet, "deliveries", signedIn, unlimited, do(readDeliveries, a.findDeliveries, listedDeliveries)},
+			route{control, http.MethodGet, "deliveries/{id}", signedIn, unlimited, do(readID, a.delivery, shownDelivery)},
+			route{control, http.MethodPost, "deliveries/{id}/resend", signedIn, unlimited, do(readID, a.resend, queued)},
+			route{control, http.MethodPost, "subscriptions/{id}/replay", signedIn, unlimited, do(a.readReplay, a.replay, queued)},
+			route{control, http.MethodGet, "changes/{id}", signedIn, unlimited, do(readID, a.explain, explained)})
+	}
+	if a.opts.Endpoints != nil {
+		table = append(table,
+			route{control, http.MethodGet, "endpoints", operator, unlimited, do(readNothing, a.endpoints, listedEndpoints)})
+	}
+	if a.opts.Endpoints != nil && a.opts.MayForce {
+		table = append(table,
+			route{control, http.MethodPost, "endpoints/state", operator, unlimited, do(a.readForce, nothing(a.force), done)})
 	}
 	return table
 }

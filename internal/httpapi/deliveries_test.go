@@ -1,0 +1,166 @@
+package httpapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"heliograph.dev"
+	"heliograph.dev/internal/deliver"
+	"heliograph.dev/internal/deliveries"
+	"heliograph.dev/internal/health"
+)
+
+// sentID and the ids below are of the only delivery, of its change and of the subscription that it was for.
+func sentID() heliograph.GUID   { return heliograph.DeriveGUID("delivery") }
+func sentChange() heliograph.GUID { return heliograph.DeriveGUID("change") }
+
+// sent remembers one delivery, which failed, and what it was asked to do.
+type sent struct {
+	asked  deliveries.Query
+	since  time.Time
+	forced map[heliograph.Endpoint]health.State
+}
+
+func (s *sent) one() deliveries.Delivery {
+	return deliveries.Delivery{
+		ID: sentID(), Count: 2, Body: []byte(`{"value":[]}`),
+		Attempt: heliograph.Attempt{
+			Endpoint: "https://hook.example/", Started: start(), Took: 1500 * time.Microsecond, Reason: heliograph.RefusedStatus, Status: 503,
+		},
+		Notifications: []deliveries.Notified{
+			{ID: heliograph.DeriveGUID("n1"), Subscription: heliograph.DeriveGUID("s"), Change: sentChange(), Accepted: start(), Attempts: 1},
+			{ID: heliograph.DeriveGUID("n2"), Subscription: heliograph.DeriveGUID("s"), Change: sentChange(), Accepted: start(), Lifecycle: heliograph.Missed},
+		},
+	}
+}
+
+func (s *sent) Find(_ *heliograph.Caller, q deliveries.Query) []deliveries.Delivery {
+	s.asked = q
+	return []deliveries.Delivery{s.one()}
+}
+
+func (s *sent) Get(_ *heliograph.Caller, id deliveries.ID) (deliveries.Delivery, bool) {
+	return s.one(), id == sentID()
+}
+
+func (s *sent) Resend(_ context.Context, _ *heliograph.Caller, id deliveries.ID) (int, error) {
+	if id != sentID() {
+		return 0, heliograph.Errorf(heliograph.NotFound, "delivery.not_found", "The object was not found.")
+	}
+	return 2, nil
+}
+
+func (s *sent) Replay(_ context.Context, _ *heliograph.Caller, sub heliograph.SubscriptionID, since time.Time) (int, error) {
+	if sub.String() == firstID {
+		return 0, heliograph.Errorf(heliograph.NotFound, "subscription.not_found", "The object was not found.")
+	}
+	s.since = since
+	return 7, nil
+}
+
+func (s *sent) Explain(_ context.Context, _ *heliograph.Caller, id heliograph.ChangeID) (*deliver.Explained, error) {
+	if id != sentChange() {
+		return nil, heliograph.Errorf(heliograph.NotFound, "explain.change", "no such change")
+	}
+	return &deliver.Explained{
+		Change: heliograph.Change{ID: id, Type: heliograph.Created, Resource: "users/u/messages/m", Accepted: start()},
+		Fates: []deliver.Fate{
+			{Subscription: heliograph.DeriveGUID("s"), URL: "https://hook.example/"},
+			{Subscription: heliograph.DeriveGUID("t"), URL: "https://hook.example/", Withheld: heliograph.WithheldType},
+		},
+	}, nil
+}
+
+func (s *sent) Endpoints() []deliver.Endpoint {
+	return []deliver.Endpoint{{
+		URL: "https://hook.example/", State: health.Slow, Since: start(), Shares: health.Shares{Answers: 20, Late: 0.5},
+		Parked: true, Why: heliograph.ParkedSlow, Resumes: start().Add(10 * time.Minute), Failures: 3,
+	}}
+}
+
+func (s *sent) Force(endpoint heliograph.Endpoint, state health.State) {
+	if s.forced == nil {
+		s.forced = map[heliograph.Endpoint]health.State{}
+	}
+	s.forced[endpoint] = state
+}
+
+func TestDeliveriesAreShown(t *testing.T) {
+	t.Parallel()
+	b := all(t)
+	r := b.send("GET", "/control/v1/deliveries?failed=true&top=5&change="+sentChange().String(), "")
+	b.wants(r, http.StatusOK)
+	if q := b.sent.asked; !q.FailedOnly || q.Most != 5 || q.Change != sentChange() {
+		t.Errorf("asked for %+v", q)
+	}
+	var list struct {
+		Value []struct {
+			Reason        string
+			Status, Count int
+			TookMs        float64
+			Request       json.RawMessage
+			Notifications []struct{ LifecycleEvent string }
+		}
+	}
+	if err := json.Unmarshal([]byte(r.body), &list); err != nil {
+		t.Fatal(err)
+	}
+	if d := list.Value[0]; d.Reason != "status" || d.Status != 503 || d.TookMs != 1.5 || d.Request != nil || d.Notifications[1].LifecycleEvent != "missed" {
+		t.Errorf("shown %+v", d)
+	}
+	if r := b.send("GET", "/control/v1/deliveries/"+sentID().String(), ""); !strings.Contains(r.body, `"request":{"value":[]}`) {
+		t.Errorf("shown %s", r.body)
+	}
+	for _, bad := range []string{"?subscription=x", "?change=1", "?top=0", "?top=1001", "?top=many"} {
+		if r := b.send("GET", "/control/v1/deliveries"+bad, ""); r.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %d", bad, r.StatusCode)
+		}
+	}
+}
+
+func TestChangeIsExplained(t *testing.T) {
+	t.Parallel()
+	b := all(t)
+	r := b.send("GET", "/control/v1/changes/"+sentChange().String(), "")
+	b.wants(r, http.StatusOK)
+	for _, want := range []string{`"withheld":"change_type"`, `"reason":"status"`, `"changeType":"created"`} {
+		if !strings.Contains(r.body, want) {
+			t.Errorf("%s lacks %s", r.body, want)
+		}
+	}
+}
+
+func TestReplayReadsItsMoment(t *testing.T) {
+	t.Parallel()
+	b := all(t)
+	path := "/control/v1/subscriptions/" + heliograph.DeriveGUID("s").String() + "/replay"
+	r := b.send("POST", path, `{"since":"2026-11-22T10:00:00+01:00"}`)
+	b.wants(r, http.StatusAccepted)
+	if !b.sent.since.Equal(time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)) || !strings.Contains(r.body, `"notifications":7`) {
+		t.Errorf("since %v: %s", b.sent.since, r.body)
+	}
+	for _, bad := range []string{`{}`, `{"since":"yesterday"}`, `{"until":"2026-11-22T10:00:00Z"}`} {
+		if r := b.send("POST", path, bad); r.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %d", bad, r.StatusCode)
+		}
+	}
+}
+
+func TestEndpointIsForced(t *testing.T) {
+	t.Parallel()
+	b := all(t)
+	r := b.send("POST", "/control/v1/endpoints/state", `{"endpoint":"https://hook.example/","state":"dropping"}`, "Authorization", "Bearer operator")
+	b.wants(r, http.StatusNoContent)
+	if b.sent.forced["https://hook.example/"] != health.Dropping {
+		t.Errorf("forced %v", b.sent.forced)
+	}
+	for _, bad := range []string{`{}`, `{"endpoint":"https://hook.example/","state":"ill"}`, `{"state":"slow"}`} {
+		if r := b.send("POST", "/control/v1/endpoints/state", bad, "Authorization", "Bearer operator"); r.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %d", bad, r.StatusCode)
+		}
+	}
+}
