@@ -36,7 +36,8 @@ type partition struct {
 	subject string
 	turn    chan struct{} // holds one token: whoever has it appends
 	header  frame.Header  // of the next frame
-	buf     []byte
+	buf     []byte        // the frame
+	sealed  []byte        // likewise, as it is written
 	cursor  cursor
 }
 
@@ -87,8 +88,11 @@ func (e *Engine) appendFrame(ctx context.Context, p *partition, changes []heliog
 	if p.buf, err = frame.Append(p.buf[:0], p.header, changes); err != nil {
 		return 0, fmt.Errorf("append: %w", err)
 	}
+	if p.sealed, err = e.vault.Seal(p.sealed[:0], p.buf, p.subject); err != nil {
+		return 0, fmt.Errorf("append: %w", err)
+	}
 	id := strconv.FormatUint(p.header.Producer, 36) + "-" + strconv.FormatUint(p.header.Batch, 36)
-	msg := &nats.Msg{Subject: p.subject, Header: nats.Header{jetstream.MsgIDHeader: {id}}, Data: p.buf}
+	msg := &nats.Msg{Subject: p.subject, Header: nats.Header{jetstream.MsgIDHeader: {id}}, Data: p.sealed}
 	done, err := e.publish(ctx, msg)
 	switch {
 	case err == nil:
@@ -112,13 +116,22 @@ func (e *Engine) Frame(ctx context.Context, seq uint64) (heliograph.Frame, error
 	if err != nil {
 		return heliograph.Frame{}, fmt.Errorf("read frame %d: %w", seq, err)
 	}
-	f, _, err := decode(raw.seq, raw.subject, raw.data)
+	f, _, err := e.decode(raw.seq, raw.subject, raw.data)
 	return f, err
 }
 
-// decode reads a frame as it stands in the log.
-func decode(seq uint64, subject string, data []byte) (heliograph.Frame, frame.Header, error) {
-	h, changes, err := frame.Decode(data)
+// decode reads a frame as it stands in the log. A frame whose key is not at hand is no *FrameError: nobody may pass
+// over it.
+func (e *Engine) decode(seq uint64, subject string, sealed []byte) (heliograph.Frame, frame.Header, error) {
+	data, err := e.vault.Open(nil, sealed, subject)
+	if heliograph.KindOf(err) == heliograph.Unavailable {
+		return heliograph.Frame{}, frame.Header{}, fmt.Errorf("frame %d: %w", seq, err)
+	}
+	var h frame.Header
+	var changes []heliograph.Change
+	if err == nil {
+		h, changes, err = frame.Decode(data)
+	}
 	if err == nil && subject != changesPrefix+strconv.Itoa(h.Partition) {
 		err = fmt.Errorf("%w: a frame of partition %d in %s", frame.ErrCorrupt, h.Partition, subject)
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -19,7 +18,7 @@ import (
 const (
 	backlogPrefix   = "backlog."
 	backlogSubjects = "backlog.*"
-	endpointHeader  = "Heliograph-Endpoint"
+	endpointHeader  = "Heliograph-Endpoint" // its URL, sealed
 	// mostEndpoint leaves room for the URL beside a full list of refs.
 	mostEndpoint = 16 << 10
 	// What may be on the way while the endpoints are listed: headers only.
@@ -111,13 +110,20 @@ func (e *Engine) parking(endpoint heliograph.Endpoint, refs []heliograph.ParkedR
 	if len(refs) == 0 || len(refs) > MaxParkedRefs {
 		return nil, fmt.Errorf("park: %d refs; a list has 1 to %d", len(refs), MaxParkedRefs)
 	}
-	if len(endpoint) > mostEndpoint || strings.ContainsAny(string(endpoint), "\r\n") || strings.TrimSpace(string(endpoint)) != string(endpoint) {
-		return nil, heliograph.Errorf(heliograph.Invalid, "engine.endpoint", "an endpoint is one line of at most %d bytes", mostEndpoint)
+	if len(endpoint) > mostEndpoint {
+		return nil, heliograph.Errorf(heliograph.Invalid, "engine.endpoint", "an endpoint has at most %d bytes", mostEndpoint)
+	}
+	subject := backlogSubject(endpoint)
+	name, err := e.sealHeader(string(endpoint), subject+endpointLabel)
+	if err != nil {
+		return nil, fmt.Errorf("park: %w", err)
+	}
+	data, err := e.vault.Seal(nil, frame.AppendRefs(nil, endpoint, refs), subject)
+	if err != nil {
+		return nil, fmt.Errorf("park: %w", err)
 	}
 	return &nats.Msg{
-		Subject: backlogSubject(endpoint),
-		Header:  nats.Header{jetstream.MsgIDHeader: {nuid.Next()}, endpointHeader: {string(endpoint)}},
-		Data:    frame.AppendRefs(nil, endpoint, refs),
+		Subject: subject, Header: nats.Header{jetstream.MsgIDHeader: {nuid.Next()}, endpointHeader: {name}}, Data: data,
 	}, nil
 }
 
@@ -134,8 +140,14 @@ func (e *Engine) Parked(ctx context.Context, endpoint heliograph.Endpoint, from 
 	}
 	parked := make([]ParkedMessage, len(found))
 	for i, m := range found {
-		parked[i].Sequence = m.seq
-		parked[i].Refs, parked[i].Err = frame.DecodeRefs(m.data, endpoint)
+		data, err := e.vault.Open(nil, m.data, request.NextFor)
+		if heliograph.KindOf(err) == heliograph.Unavailable {
+			return nil, fmt.Errorf("read backlog: %w", err)
+		}
+		if parked[i].Sequence = m.seq; err == nil {
+			parked[i].Refs, err = frame.DecodeRefs(data, endpoint)
+		}
+		parked[i].Err = err
 	}
 	return parked, nil
 }
@@ -175,9 +187,14 @@ func (e *Engine) ParkedEndpoints(ctx context.Context) ([]ParkedEndpoint, error) 
 			return nil, fmt.Errorf("list backlog: %w", err)
 		}
 		left = meta.NumPending
-		endpoint := heliograph.Endpoint(msg.Headers().Get(endpointHeader))
-		if backlogSubject(endpoint) != msg.Subject() {
-			e.logger.ErrorContext(ctx, "backlog without its endpoint", "subject", msg.Subject(), "messages", waiting[msg.Subject()])
+		name, err := e.openHeader(msg.Headers().Get(endpointHeader), msg.Subject()+endpointLabel)
+		if heliograph.KindOf(err) == heliograph.Unavailable {
+			return nil, fmt.Errorf("list backlog: %w", err)
+		}
+		endpoint := heliograph.Endpoint(name)
+		if err != nil || backlogSubject(endpoint) != msg.Subject() {
+			e.logger.ErrorContext(ctx, "backlog without its endpoint",
+				"subject", msg.Subject(), "messages", waiting[msg.Subject()], "error", err)
 			continue
 		}
 		endpoints = append(endpoints, ParkedEndpoint{endpoint, max(waiting[msg.Subject()], 1)})

@@ -37,6 +37,9 @@ func parked(tb testing.TB, e *engine.Engine, endpoint heliograph.Endpoint, from 
 	return m
 }
 
+// odd is no header as it stands.
+const odd heliograph.Endpoint = " https://example.org/\r\nNats-TTL: 1s\x00"
+
 func TestBacklog(t *testing.T) {
 	t.Parallel()
 	o := fresh(t)
@@ -51,7 +54,7 @@ func TestBacklog(t *testing.T) {
 			t.Fatal(err)
 		}
 		want = append(want, engine.ParkedMessage{Sequence: seq, Refs: refs(n, 3)})
-		if _, err := e.Park(t.Context(), "https://example.org", refs(100+n, 1)); err != nil {
+		if _, err := e.Park(t.Context(), odd, refs(100+n, 1)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -70,7 +73,7 @@ func TestBacklog(t *testing.T) {
 		t.Error(diff)
 	}
 	endpoints := listed(t, e)
-	if diff := cmp.Diff(map[heliograph.Endpoint]uint64{endpoint: 2, "https://example.org": 5}, endpoints); diff != "" {
+	if diff := cmp.Diff(map[heliograph.Endpoint]uint64{endpoint: 2, odd: 5}, endpoints); diff != "" {
 		t.Error(diff)
 	}
 	if err := e.Unpark(t.Context(), endpoint, 1000); err != nil {
@@ -106,10 +109,8 @@ func TestParkRefuses(t *testing.T) {
 	if _, err := e.Park(t.Context(), endpoint, make([]heliograph.ParkedRef, engine.MaxParkedRefs+1)); err == nil {
 		t.Error("too many refs")
 	}
-	for _, bad := range []heliograph.Endpoint{"https://a\r\nNats-TTL: 1", " https://a", heliograph.Endpoint(strings.Repeat("x", 20_000))} {
-		_, err := e.Park(t.Context(), bad, refs(0, 1))
-		wantKind(t, err, heliograph.Invalid)
-	}
+	_, err := e.Park(t.Context(), heliograph.Endpoint(strings.Repeat("x", 20_000)), refs(0, 1))
+	wantKind(t, err, heliograph.Invalid)
 	long := heliograph.Endpoint("https://example.com/" + strings.Repeat("x", 16_000))
 	if _, err := e.Park(t.Context(), long, make([]heliograph.ParkedRef, engine.MaxParkedRefs)); err != nil {
 		t.Errorf("the largest list: %v", err)
@@ -186,7 +187,7 @@ func TestBacklogModel(t *testing.T) {
 }
 
 func BenchmarkParkAndDrain(b *testing.B) {
-	e := open(b, engine.Options{Dir: b.TempDir()})
+	e := open(b, fresh(b))
 	for b.Loop() {
 		var last uint64
 		for range 10 {
@@ -243,7 +244,7 @@ func TestParkAll(t *testing.T) {
 func BenchmarkParkAll(b *testing.B) {
 	for _, n := range []int{1, 11, 12, 200, 1000} {
 		b.Run(fmt.Sprintf("endpoints=%d", n), func(b *testing.B) {
-			e := open(b, engine.Options{Dir: b.TempDir()})
+			e := open(b, fresh(b))
 			lists := make([]engine.Parking, n)
 			for i := range lists {
 				lists[i] = engine.Parking{Endpoint: heliograph.Endpoint(fmt.Sprintf("https://%d.example.com/hook", i)), Refs: refs(0, 5)}

@@ -29,12 +29,20 @@ func (e *Engine) Commit(ctx context.Context, tenant heliograph.TenantID, writes 
 		return 0, err
 	}
 	s := e.shardOf(tenant)
+	sealed, err := e.sealed(s, tenant, writes)
+	if err != nil {
+		return 0, err
+	}
 	expect := make([]uint64, len(writes))
 	for i, w := range writes {
 		expect[i] = w.Expect
 	}
 	for range mostConflicts {
-		rev, err := e.enqueue(ctx, s, newCommit(ctx, s, tenant, writes, expect))
+		msgs := make([]*nats.Msg, len(sealed))
+		for i, w := range sealed {
+			msgs[i] = recordMessage(s.subject(tenant, w.Name), w.Value, expect[i])
+		}
+		rev, err := e.enqueue(ctx, s, commitOf(ctx, msgs))
 		if heliograph.KindOf(err) != heliograph.Conflict {
 			return rev, err
 		}
@@ -98,14 +106,14 @@ func (e *Engine) expectMarkers(ctx context.Context, s *shard, tenant heliograph.
 	return changed, nil
 }
 
-// message returns the message of one write.
-func (s *shard) message(tenant heliograph.TenantID, w heliograph.Write, expect uint64) *nats.Msg {
+// recordMessage returns the message of one write. A nil value deletes.
+func recordMessage(subject string, value []byte, expect uint64) *nats.Msg {
 	h := nats.Header{jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(expect, 10)}}
-	if w.Value == nil {
+	if value == nil {
 		h[operationHeader] = []string{operationDelete}
 		h[jetstream.MsgTTLHeader] = []string{markerLife}
 	}
-	return &nats.Msg{Subject: s.subject(tenant, w.Name), Header: h, Data: w.Value}
+	return &nats.Msg{Subject: subject, Header: h, Data: value}
 }
 
 // write puts messages into a stream, all of them or none, and returns the sequence of the last.

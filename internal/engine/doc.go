@@ -23,7 +23,7 @@
 //
 // # The data folder
 //
-//	heliograph.json   what this folder is: {"schema":1,"mode":"standalone"}
+//	heliograph.json   what this folder is: {"schema":2,"mode":"standalone"}
 //	heliograph.lock   locked while a process has the folder open
 //	jetstream/        the NATS server's
 //
@@ -32,9 +32,10 @@
 //
 // # Streams
 //
-//	changes                 changes.<partition>            one message is one frame (package frame)
-//	backlog                 backlog.<hash of endpoint>     one message is one list of parked refs; its URL in a header
-//	KV_subscriptions-<n>    $KV.subscriptions-<n>.<tenant>.<name>   the newest value of each record
+//	changes                 changes.<partition>            one message is one frame (package frame), sealed
+//	backlog                 backlog.<hash of endpoint>     one message is one list of parked refs, its URL in a header;
+//	                                                       both sealed
+//	KV_subscriptions-<n>    $KV.subscriptions-<n>.<tenant>.<name>   the newest value of each record, sealed
 //	meta                    meta.settings, meta.cursor.<partition>
 //
 // All of a tenant is in one partition and in one shard: FNV-1a (64 bits) of its id, modulo their number. The two
@@ -43,6 +44,19 @@
 // A deleted record leaves a marker, so that watchers hear of it. The marker removes itself after an hour (a TTL
 // on this one message), which bounds what a cycle of create and delete leaves behind; values never expire. A
 // watcher that was cut off for half an hour ends with ErrLostTrack instead of overlooking deletions.
+//
+// # Sealed
+//
+// What subscribers and publishers said is on disk only as [Options].Vault has sealed it, under its subject as the label:
+// what is moved to another subject cannot be read there. Who reads the disk learns tenants, the names of records (hashes
+// and ids), how many endpoints have a backlog, and sizes and times. Who can write to it can leave things out, and put
+// back an older value of the same record.
+//
+// The settings hold a witness, sealed too: with other keys, or none, Open fails and has changed nothing. A store that is
+// not sealed stays so; one that is cannot be opened otherwise. After the keys were rotated, [Engine.Reseal] seals records
+// and the witness anew; frames and lists of the old key go within the time that the log is kept, and until then it is
+// needed. What was sealed with a key that this process does not have (yet) is an error of kind heliograph.Unavailable,
+// and never passed over as damaged.
 //
 // # Concurrency
 //

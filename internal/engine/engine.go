@@ -27,6 +27,9 @@ type Engine struct {
 	conn   *nats.Conn
 	js     jetstream.JetStream
 
+	vault Vault
+	stale atomic.Bool // something was met that an older key has sealed
+
 	changes, backlog, meta jetstream.Stream
 	partitions             []*partition
 	shards                 []*shard

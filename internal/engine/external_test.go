@@ -15,6 +15,7 @@ import (
 
 	"heliograph.dev"
 	"heliograph.dev/internal/engine"
+	"heliograph.dev/internal/seal/vault"
 )
 
 // existing is a NATS server such as an operator runs: Heliograph has an account in it.
@@ -80,7 +81,9 @@ func (s *existing) stop() {
 
 func (s *existing) options(t *testing.T) engine.Options {
 	t.Helper()
-	return engine.Options{NATS: strings.Replace(s.ClientURL(), "nats://", "nats://app:app@", 1), Logger: quiet(t)}
+	return engine.Options{
+		NATS: strings.Replace(s.ClientURL(), "nats://", "nats://app:app@", 1), Vault: keysIn(s.dir), Logger: quiet(t),
+	}
 }
 
 // client is another program in the same account.
@@ -172,7 +175,7 @@ func TestStreamsAreMigrated(t *testing.T) {
 		t.Errorf("limit %d, %v", c.MaxBytes, c.Discard)
 	}
 	newer := config(t, js, "meta")
-	newer.Metadata["heliograph-schema"] = "2"
+	newer.Metadata["heliograph-schema"] = "3"
 	if _, err := js.UpdateStream(t.Context(), newer); err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +355,7 @@ func TestDeletionMarkersRemoveThemselves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if entry, err := kv.Get(t.Context(), string(tenant)+".a"); err != nil || string(entry.Value()) != "y" {
+	if entry, err := kv.Get(t.Context(), string(tenant)+".a"); err != nil || len(entry.Value()) != len("y")+vault.Overhead {
 		t.Errorf("as a NATS bucket: %v, %v", entry, err)
 	}
 }

@@ -21,7 +21,7 @@ const (
 	modeTemp   = modeFile + ".new"
 	lockFile   = "heliograph.lock"
 	folderMode = 0o700
-	schema     = 1 // of the folder and of what the streams hold
+	schema     = 2 // of the folder and of what the streams hold
 	standalone = "standalone"
 )
 

@@ -20,7 +20,7 @@ func TestKillLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	for round := range 3 {
 		told := writeAndKill(t, dir, 10)
-		e := open(t, engine.Options{Dir: dir, Logger: quiet(t)})
+		e := open(t, at(t, dir))
 		for seq, n := range told.frames {
 			f, err := e.Frame(t.Context(), seq)
 			if err != nil || f.Changes[0].ID != changes(n, 1, 0)[0].ID {
@@ -105,7 +105,7 @@ func (a acknowledged) read(t *testing.T, line string) {
 // writeUntilKilled is the child: it writes in every way and says what it was told is written.
 func writeUntilKilled(dir string) {
 	ctx := context.Background()
-	e, err := engine.Open(ctx, engine.Options{Dir: dir})
+	e, err := engine.Open(ctx, engine.Options{Dir: dir, Vault: keysIn(dir)})
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)
 		return

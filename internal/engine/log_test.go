@@ -295,6 +295,7 @@ func TestFlippedBitOnDisk(t *testing.T) {
 	t.Parallel()
 	o := fresh(t)
 	o.Logger = nil
+	o.Vault = nil // so that the test finds what it is to damage
 	e := open(t, o)
 	marker := bytes.Repeat([]byte("M"), 64)
 	for n := range 10 {
@@ -357,7 +358,7 @@ func flip(t *testing.T, dir string, marker []byte) {
 func BenchmarkAppend(b *testing.B) {
 	for _, n := range []int{1, 64, 256, 900} {
 		b.Run(fmt.Sprintf("changes=%d", n), func(b *testing.B) {
-			e := open(b, engine.Options{Dir: b.TempDir()})
+			e := open(b, fresh(b))
 			batch := changes(0, n, 900)
 			for i := range batch {
 				batch[i].Traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -374,7 +375,7 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	e := open(b, engine.Options{Dir: b.TempDir()})
+	e := open(b, fresh(b))
 	batch := changes(0, 256, 900)
 	for range 400 {
 		if _, err := e.Append(b.Context(), 0, batch); err != nil {
@@ -396,7 +397,7 @@ func BenchmarkRead(b *testing.B) {
 
 // BenchmarkTail measures the way of a frame through the log: from Append to the reader that waits for it.
 func BenchmarkTail(b *testing.B) {
-	e := open(b, engine.Options{Dir: b.TempDir()})
+	e := open(b, fresh(b))
 	r := openReader(b, e, 0, 1)
 	arrived := make(chan time.Time)
 	go func() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"heliograph.dev"
 	"heliograph.dev/internal/clock"
 	"heliograph.dev/internal/engine"
+	"heliograph.dev/internal/seal/vault"
 )
 
 // childFolder makes the test binary a process that writes until it is killed. See TestKillLosesNothing.
@@ -58,7 +60,20 @@ func shut(tb testing.TB, e *engine.Engine) {
 // fresh is a folder of the test's own.
 func fresh(tb testing.TB) engine.Options {
 	tb.Helper()
-	return engine.Options{Dir: tb.TempDir(), Logger: quiet(tb)}
+	return at(tb, tb.TempDir())
+}
+
+// at is a folder with its keys in it.
+func at(tb testing.TB, dir string) engine.Options {
+	tb.Helper()
+	return engine.Options{Dir: dir, Vault: keysIn(dir), Logger: quiet(tb)}
+}
+
+// keysIn opens the keys in a folder, and makes them for a new store.
+func keysIn(dir string) func(bool) (engine.Vault, error) {
+	return func(isNew bool) (engine.Vault, error) {
+		return vault.Open(vault.Options{File: filepath.Join(dir, "vault.keys"), MayCreate: isNew, Now: clock.System().Now})
+	}
 }
 
 // quiet logs errors to the test only: what goes wrong on purpose is a warning.

@@ -94,12 +94,12 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		{"somebody else's folder", write("thesis.doc", "x"), "data.foreign"},
 		{"a cluster's folder", write("heliograph.json", `{"schema":1,"mode":"cluster:prod:n1"}`), "data.mode"},
-		{"a newer folder", write("heliograph.json", `{"schema":2,"mode":"standalone"}`), "data.newer"},
+		{"a newer folder", write("heliograph.json", `{"schema":3,"mode":"standalone"}`), "data.newer"},
 		{"a damaged mode file", write("heliograph.json", `{"schema":`), "data.mode"},
 		{"an empty mode file", write("heliograph.json", `{}`), "data.mode"},
 		{"a folder in use", func(t *testing.T, dir string) {
 			t.Helper()
-			open(t, engine.Options{Dir: dir})
+			open(t, at(t, dir))
 		}, "data.locked"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestOpenRefuses(t *testing.T) {
 			dir := t.TempDir()
 			test.prepare(t, dir)
 			before := names(t, dir)
-			_, err := engine.Open(t.Context(), engine.Options{Dir: dir})
+			_, err := engine.Open(t.Context(), at(t, dir))
 			var told *heliograph.Error
 			if !errors.As(err, &told) || told.Rule != test.rule || !strings.Contains(told.Message, dir) {
 				t.Errorf("err = %v, want one of rule %s that names the folder", err, test.rule)
@@ -175,7 +175,7 @@ func TestFolderIsPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{old, filepath.Join(t.TempDir(), "new", "deep")} {
-		open(t, engine.Options{Dir: dir})
+		open(t, at(t, dir))
 		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 			t.Errorf("%s: %v, %v", dir, info.Mode(), err)
 		}
@@ -249,7 +249,7 @@ func TestDamagedStoreIsNotMadeAnew(t *testing.T) {
 	if err := os.WriteFile(meta, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := engine.Open(t.Context(), engine.Options{Dir: o.Dir})
+	_, err := engine.Open(t.Context(), at(t, o.Dir))
 	if err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("err = %v", err)
 	}
@@ -257,7 +257,7 @@ func TestDamagedStoreIsNotMadeAnew(t *testing.T) {
 
 func BenchmarkOpen(b *testing.B) {
 	for b.Loop() {
-		e, err := engine.Open(b.Context(), engine.Options{Dir: filepath.Join(b.TempDir(), "data")})
+		e, err := engine.Open(b.Context(), fresh(b))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -28,6 +28,11 @@ type Options struct {
 	// Replicas is how many servers of an existing cluster keep each stream; 0 leaves it as it is, or 1.
 	Replicas int
 
+	// Vault is called once, when it is known whether the store is new, and returns what its frames, records and parked
+	// lists are sealed with. It is an error when a store that is not new has no key any more. A store that was made
+	// without a vault stays without, and one that was made with one cannot be opened without.
+	Vault func(isNew bool) (Vault, error)
+
 	// MaxLogBytes bounds the change log, 0 does not.
 	MaxLogBytes int64
 	// MinFreeBytes is the free space of Dir's disk below which no changes are taken; 0 is 512 MiB. A disk that

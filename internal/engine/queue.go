@@ -37,11 +37,10 @@ type result struct {
 	err error
 }
 
-func newCommit(ctx context.Context, s *shard, tenant heliograph.TenantID, writes []heliograph.Write, expect []uint64) *commit {
-	c := &commit{given: ctx.Err, done: make(chan result, 1)}
-	for i, w := range writes {
-		c.messages = append(c.messages, s.message(tenant, w, expect[i]))
-		c.bytes += len(w.Value)
+func commitOf(ctx context.Context, msgs []*nats.Msg) *commit {
+	c := &commit{messages: msgs, given: ctx.Err, done: make(chan result, 1)}
+	for _, m := range msgs {
+		c.bytes += len(m.Data)
 	}
 	return c
 }

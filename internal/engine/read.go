@@ -37,23 +37,37 @@ type FrameReader struct {
 	tail    *tail
 	batches map[uint64]uint64 // newest batch number seen of each producer
 	held    *heliograph.Frame // read already, told after the error that it uncovered
+	sealed  *sealedFrame      // read already, and its key was not at hand
+}
+
+// sealedFrame is a frame as it stands in the log.
+type sealedFrame struct {
+	seq     uint64
+	subject string
+	data    []byte
 }
 
 const mostProducers = 1024 // each start of a process is one
 
 // Next returns the next frame, and waits for it at the end of the log. It rides out a lost connection or
 // consumer. A *FrameError tells of one frame that cannot be read or that is missing: Next goes on behind it when
-// called again. After Close it answers ErrReaderClosed.
+// called again. After any other error it tries the same frame. After Close it answers ErrReaderClosed.
 func (r *FrameReader) Next(ctx context.Context) (heliograph.Frame, error) {
 	if f := r.held; f != nil {
 		r.held = nil
 		return *f, nil
 	}
-	msg, meta, err := r.tail.next(ctx, 0)
-	if err != nil {
-		return heliograph.Frame{}, fmt.Errorf("read frame: %w", err)
+	if r.sealed == nil {
+		msg, meta, err := r.tail.next(ctx, 0)
+		if err != nil {
+			return heliograph.Frame{}, fmt.Errorf("read frame: %w", err)
+		}
+		r.sealed = &sealedFrame{meta.Sequence.Stream, msg.Subject(), msg.Data()}
 	}
-	f, h, err := decode(meta.Sequence.Stream, msg.Subject(), msg.Data())
+	f, h, err := r.tail.e.decode(r.sealed.seq, r.sealed.subject, r.sealed.data)
+	if heliograph.KindOf(err) != heliograph.Unavailable {
+		r.sealed = nil
+	}
 	if err != nil {
 		return heliograph.Frame{}, err
 	}
@@ -137,8 +151,8 @@ func (e *Engine) SequenceAt(ctx context.Context, t time.Time) (uint64, error) {
 			return 0, fmt.Errorf("sequence at %v: %w", t, err)
 		}
 		written := m.time // good enough for a frame that cannot be read
-		if h, _, err := frame.Decode(m.data); err == nil {
-			written = h.Written
+		if f, _, err := e.decode(m.seq, m.subject, m.data); err == nil {
+			written = f.Written
 		}
 		if written.Before(t) {
 			low = m.seq + 1

@@ -59,15 +59,11 @@ func (e *Engine) Get(ctx context.Context, tenant heliograph.TenantID, name strin
 	if err != nil {
 		return heliograph.Record{}, fmt.Errorf("get record %s: %w", name, err)
 	}
-	return heliograph.Record{Tenant: tenant, Name: name, Value: value(m.data), Revision: m.seq}, nil
-}
-
-// value makes an empty value differ from none.
-func value(data []byte) []byte {
-	if data == nil {
-		return []byte{}
+	value, err := e.opened(m.subject, m.data)
+	if err != nil {
+		return heliograph.Record{}, fmt.Errorf("get record: %w", err)
 	}
-	return data
+	return heliograph.Record{Tenant: tenant, Name: name, Value: value, Revision: m.seq}, nil
 }
 
 func isMarker(h nats.Header) bool {

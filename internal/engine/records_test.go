@@ -291,7 +291,7 @@ func BenchmarkCommit(b *testing.B) {
 	for _, n := range []int{1, 3, 100} {
 		for _, workers := range []int{1, 64} {
 			b.Run(fmt.Sprintf("writes=%d/workers=%d", n, workers), func(b *testing.B) {
-				e := open(b, engine.Options{Dir: b.TempDir()})
+				e := open(b, fresh(b))
 				value := []byte(strings.Repeat("x", 1200))
 				b.SetParallelism(workers / 2)
 				var made atomic.Int64
@@ -324,7 +324,7 @@ func BenchmarkCommit(b *testing.B) {
 }
 
 func BenchmarkGet(b *testing.B) {
-	e := open(b, engine.Options{Dir: b.TempDir()})
+	e := open(b, fresh(b))
 	commit(b, e, put("sub.1", strings.Repeat("x", 1200), 0))
 	for b.Loop() {
 		if _, err := e.Get(b.Context(), tenant, "sub.1"); err != nil {

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
@@ -18,21 +16,17 @@ import (
 )
 
 const (
-	settingsSubject = "meta.settings"
-	schemaKey       = "heliograph-schema" // in a stream's metadata: it is ours, and of this schema
+	schemaKey = "heliograph-schema" // in a stream's metadata: it is ours, and of this schema
 	// dedupeWindow outlives publishPatience, so that a publish tried again is known.
 	dedupeWindow = time.Minute
 )
 
-// settings are fixed at the first start. Every node that opens the store later takes them from here.
-type settings struct {
-	Schema     int `json:"schema"`
-	Partitions int `json:"partitions"`
-	Shards     int `json:"shards"`
-}
-
-// prepare makes the streams that are missing and brings those that are there to what this version wants.
+// prepare makes the streams that are missing and brings those that are there to what this version wants. Without the
+// key to what is in them it touches none.
 func (e *Engine) prepare(ctx context.Context) error {
+	if err := e.unlock(ctx); err != nil {
+		return err
+	}
 	var group errgroup.Group // each stream costs some syncs: together they take the time of one
 	group.Go(func() (err error) {
 		e.changes, err = e.ensure(ctx, e.changesConfig())
@@ -48,7 +42,7 @@ func (e *Engine) prepare(ctx context.Context) error {
 	group.Go(func() error {
 		var err error
 		e.meta, err = e.ensure(ctx, jetstream.StreamConfig{
-			Name: "meta", Description: "settings and cursors", Subjects: []string{"meta.>"}, MaxMsgsPerSubject: 1,
+			Name: metaStream, Description: "settings and cursors", Subjects: []string{"meta.>"}, MaxMsgsPerSubject: 1,
 		})
 		if err != nil {
 			return err
@@ -83,7 +77,7 @@ func (e *Engine) openShards(ctx context.Context, n int) error {
 		group.Go(func() error {
 			name := "subscriptions-" + strconv.Itoa(i)
 			prefix := "$KV." + name + "."
-			// The layout is that of a NATS key-value bucket, so that the nats command can look into it.
+			// The layout is that of a NATS key-value bucket, so that the nats command can list it.
 			stream, err := e.ensure(ctx, jetstream.StreamConfig{
 				Name: "KV_" + name, Description: "records of tenants", Subjects: []string{prefix + ">"},
 				MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, AllowRollup: true, DenyDelete: true,
@@ -158,51 +152,4 @@ func migrated(have, want jetstream.StreamConfig, replicas bool) jetstream.Stream
 	next.Metadata = maps.Clone(have.Metadata)
 	maps.Copy(next.Metadata, want.Metadata)
 	return next
-}
-
-// settle returns the store's settings, which the first node of all writes.
-func (e *Engine) settle(ctx context.Context) (settings, error) {
-	mine := settings{Schema: schema, Partitions: max(e.o.Partitions, 1), Shards: max(e.o.Shards, 1)}
-	raw, err := e.meta.GetLastMsgForSubject(ctx, settingsSubject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		text, err := json.Marshal(mine)
-		if err != nil {
-			return settings{}, fmt.Errorf("write settings: %w", err)
-		}
-		_, err = e.js.PublishMsg(ctx, &nats.Msg{Subject: settingsSubject, Data: text}, jetstream.WithExpectLastSequencePerSubject(0))
-		if err == nil {
-			return mine, nil
-		}
-		if told, _ := judge(err); told.Kind != heliograph.Conflict { // another node was first: take its word
-			return settings{}, fmt.Errorf("write settings: %w", err)
-		}
-		raw, err = e.meta.GetLastMsgForSubject(ctx, settingsSubject)
-		if err != nil {
-			return settings{}, fmt.Errorf("read settings: %w", err)
-		}
-	} else if err != nil {
-		return settings{}, fmt.Errorf("read settings: %w", err)
-	}
-	var kept settings
-	if err := json.Unmarshal(raw.Data, &kept); err != nil {
-		return settings{}, fmt.Errorf("read settings: %w", err)
-	}
-	return kept, e.compatible(kept)
-}
-
-func (e *Engine) compatible(kept settings) error {
-	switch {
-	case kept.Schema > schema:
-		return heliograph.Errorf(heliograph.Invalid, "nats.newer",
-			"the store is of schema %d, made by a newer heliograph; this one knows %d", kept.Schema, schema)
-	case kept.Partitions < 1 || kept.Partitions > maxPartitions || kept.Shards < 1 || kept.Shards > maxShards:
-		return heliograph.Errorf(heliograph.Invalid, "store.settings", "the store's settings are damaged: %+v", kept)
-	case e.o.Partitions != 0 && e.o.Partitions != kept.Partitions:
-		return heliograph.Errorf(heliograph.Invalid, "store.partitions",
-			"the store was made with %d partitions and cannot be opened with %d: a tenant's place would change", kept.Partitions, e.o.Partitions)
-	case e.o.Shards != 0 && e.o.Shards != kept.Shards:
-		return heliograph.Errorf(heliograph.Invalid, "store.shards",
-			"the store was made with %d shards and cannot be opened with %d: a tenant's place would change", kept.Shards, e.o.Shards)
-	}
-	return nil
 }

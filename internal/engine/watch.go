@@ -46,7 +46,8 @@ type Watch struct {
 // Watch tells apply of every record that there is, then of every change, until it is closed. Shards are
 // independent: the records of one tenant come in order and one call after the other, those of two tenants may
 // come at the same time. apply must not keep the slice. A record's newest value is told; values that it had
-// meanwhile may be left out. A deletion may be told of a record that was never told of.
+// meanwhile may be left out. A deletion may be told of a record that was never told of. A record whose key is not at
+// hand ends a watch that is not ready yet; later it is waited for, and the shard's other changes behind it.
 func (e *Engine) Watch(ctx context.Context, apply func([]heliograph.Record)) (*Watch, error) {
 	return e.watch(ctx, apply, mostAway)
 }
@@ -188,7 +189,11 @@ func (w *Watch) collect(s *shard, t *tail, wait time.Duration) ([]heliograph.Rec
 		if err != nil {
 			return records, err
 		}
-		if r, ok := s.record(msg, meta.Sequence.Stream); ok {
+		r, ok, err := w.record(s, msg, meta.Sequence.Stream)
+		if err != nil {
+			return records, err
+		}
+		if ok {
 			records = append(records, r)
 		}
 		if meta.NumPending == 0 {
@@ -199,15 +204,42 @@ func (w *Watch) collect(s *shard, t *tail, wait time.Duration) ([]heliograph.Rec
 	return records, nil
 }
 
-// record reads a message of the shard. It passes over what is not a record's: an operator may have put
-// something into the bucket.
-func (s *shard) record(msg jetstream.Msg, revision uint64) (heliograph.Record, bool) {
+// record reads a message of the shard. It passes over what is not a record: an operator may have put something into
+// the bucket, or a disk may have damaged it.
+func (w *Watch) record(s *shard, msg jetstream.Msg, revision uint64) (heliograph.Record, bool, error) {
 	tenant, name, ok := strings.Cut(strings.TrimPrefix(msg.Subject(), s.prefix), ".")
-	r := heliograph.Record{Tenant: heliograph.TenantID(tenant), Name: name, Value: value(msg.Data()), Revision: revision}
-	if isMarker(msg.Headers()) {
-		r.Deleted, r.Value = true, nil
+	r := heliograph.Record{Tenant: heliograph.TenantID(tenant), Name: name, Revision: revision}
+	if !ok || isMarker(msg.Headers()) {
+		r.Deleted = true
+		return r, ok, nil
 	}
-	return r, ok
+	var err error
+	for told := false; ; told = true {
+		r.Value, err = w.e.opened(msg.Subject(), msg.Data())
+		switch {
+		case err == nil:
+			return r, true, nil
+		case heliograph.KindOf(err) != heliograph.Unavailable:
+			w.e.logger.ErrorContext(w.life, "record cannot be read", "subject", msg.Subject(), "revision", revision, "error", err)
+			return r, false, nil
+		case !w.isReady():
+			return r, false, err
+		case !told:
+			w.e.logger.ErrorContext(w.life, "waiting for the key of a record", "subject", msg.Subject(), "error", err)
+		}
+		if err := w.e.pause(w.life, pauseMost); err != nil {
+			return r, false, err
+		}
+	}
+}
+
+func (w *Watch) isReady() bool {
+	select {
+	case <-w.ready:
+		return true
+	default:
+		return false
+	}
 }
 
 func (w *Watch) advance(shard int, revision uint64) {

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"maps"
 	"sync"
@@ -208,10 +209,12 @@ func TestCloseDuringTheLoad(t *testing.T) {
 	}
 }
 
+var records = flag.Int("records", 100_000, "how many records BenchmarkWatchLoad has")
+
 func BenchmarkWatchLoad(b *testing.B) {
-	e := open(b, engine.Options{Dir: b.TempDir()})
+	e := open(b, fresh(b))
 	value := make([]byte, 1200)
-	const keys = 100_000
+	keys := *records
 	for from := 0; from < keys; from += 1000 {
 		writes := make([]heliograph.Write, 1000)
 		for i := range writes {
@@ -232,7 +235,7 @@ func BenchmarkWatchLoad(b *testing.B) {
 
 // BenchmarkWatch measures the way of a commit to the watcher that waits for it.
 func BenchmarkWatch(b *testing.B) {
-	e := open(b, engine.Options{Dir: b.TempDir()})
+	e := open(b, fresh(b))
 	w, err := e.Watch(b.Context(), func([]heliograph.Record) {})
 	if err != nil {
 		b.Fatal(err)

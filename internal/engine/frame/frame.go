@@ -47,7 +47,8 @@ import (
 	"heliograph.dev"
 )
 
-// MaxSize is the most bytes of one frame: with its headers it passes a NATS server at its default limit of 1 MiB.
+// MaxSize is the most bytes of one frame: with its headers, and sealed, it passes a NATS server at its default limit of
+// 1 MiB.
 const MaxSize = 1_000_000
 
 // Overhead is what a frame takes beside the Size of each of its changes.

@@ -20,7 +20,8 @@
 // damaged in copying is found when the file is read, and not when data cannot be opened.
 //
 // To rotate is to put a new key first (Rotate). What older keys sealed stays readable, and is Stale: whoever keeps it
-// seals it again when it is written next. When nothing is stale any more the old key may go (Forget).
+// seals it again when it is written next. When nothing is stale any more the old key may go (Forget). A vault that meets
+// a key that it does not know looks into the file again, where another process may have put it.
 //
 // A Vault may be used concurrently, also while it rotates. No error and no way of printing shows a key or a plaintext.
 package vault
@@ -35,6 +36,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"heliograph.dev"
 	"heliograph.dev/internal/seal/xaes"
 )
 
@@ -44,6 +46,8 @@ const (
 	prefix    = header + xaes.NonceSize
 	shortest  = prefix + xaes.Overhead
 	typically = 128 // bytes of header and label, for which no memory need be allocated
+
+	retryAfter = 5 * time.Second // what callers are told who need a key that is not at hand
 )
 
 // Overhead is by how much a value grows when it is sealed.
@@ -51,7 +55,8 @@ const Overhead = shortest
 
 // Errors of Open. What they wrap says more.
 var (
-	// ErrUnknownKey means that the key which sealed the value is not in the ring.
+	// ErrUnknownKey means that the key which sealed the value is not in the ring nor in the file. It comes as a
+	// heliograph.Error of kind Unavailable: whoever restores the key makes the value readable again.
 	ErrUnknownKey = errors.New("the key is not in the ring")
 	// ErrDamaged means that the value is not as it was sealed, or was sealed under another label.
 	ErrDamaged = errors.New("the sealed value is damaged or belongs elsewhere")
@@ -89,8 +94,14 @@ func (v *Vault) Open(dst, sealed []byte, label string) ([]byte, error) {
 	}
 	id := keyID(sealed[1:header])
 	key := v.ring.Load().find(id)
+	if key == nil && v.Reload() == nil { // another process may have rotated; without a readable file the keys at hand stay
+		key = v.ring.Load().find(id)
+	}
 	if key == nil {
-		return dst, fmt.Errorf("open %s: it was sealed with key %s: %w %s", label, id, ErrUnknownKey, v.file)
+		return dst, fmt.Errorf("open %s: it was sealed with key %s, which is not in %s: %w", label, id, v.file, &heliograph.Error{
+			Kind: heliograph.Unavailable, Rule: "vault.key", Message: "the key of stored data is not at hand",
+			RetryAfter: retryAfter, Err: ErrUnknownKey,
+		})
 	}
 	var space [typically]byte
 	additional := append(append(space[:0], sealed[:header]...), label...)

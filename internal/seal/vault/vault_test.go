@@ -15,6 +15,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"heliograph.dev"
 	"heliograph.dev/internal/seal/vault"
 )
 
@@ -97,7 +98,7 @@ func TestRotate(t *testing.T) {
 	if err := v.Forget(keys[1].ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := v.Open(nil, old, "sub.1"); !errors.Is(err, vault.ErrUnknownKey) ||
+	if _, err := v.Open(nil, old, "sub.1"); !errors.Is(err, vault.ErrUnknownKey) || heliograph.KindOf(err) != heliograph.Unavailable ||
 		!strings.Contains(err.Error(), keys[1].ID) || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "sub.1") {
 		t.Errorf("the error of a forgotten key: %v", err)
 	}
@@ -110,6 +111,30 @@ func TestRotate(t *testing.T) {
 	}
 	if _, err := again.Open(nil, old, "l"); !errors.Is(err, vault.ErrUnknownKey) {
 		t.Error(err)
+	}
+}
+
+// A key that another process put into the file is found when it is needed, and not before.
+func TestAKeyThatAnotherAdded(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "vault.keys")
+	a, b := open(t, file), open(t, file)
+	if err := a.Rotate(); err != nil {
+		t.Fatal(err)
+	}
+	sealed := must(a.Seal(nil, []byte(secret), "l"))
+	if len(b.Keys()) != 1 {
+		t.Fatal("known before it was needed")
+	}
+	if opened, err := b.Open(nil, sealed, "l"); err != nil || string(opened) != secret {
+		t.Errorf("%q, %v", opened, err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	sealed[1] ^= 1
+	if _, err := b.Open(nil, sealed, "l"); !errors.Is(err, vault.ErrUnknownKey) {
+		t.Errorf("without a file: %v", err)
 	}
 }
 
