@@ -1,7 +1,7 @@
 # Everything that is done with this repository, in one word each. Nothing but Go is needed; race wants a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run dev test test-script test-sdk race fuzz bench lint fmt generate verify cover size cross check
+.PHONY: help build run dev test test-script test-sdk race fuzz bench bench-results lint fmt generate verify cover size cross check
 
 # The linters stand in a module of their own: what they depend on is not what the server depends on.
 LINT := go tool -modfile=tools/go.mod golangci-lint
@@ -42,6 +42,19 @@ fuzz: ## every fuzz test, FUZZTIME each (30s)
 
 bench: ## every benchmark; docs/bench says how the figures there were made
 	go test -run '^$$' -bench . -benchmem ./...
+
+# What docs/bench quotes. Each set holds its own yardstick: compare within a run, not between runs.
+bench-results: ## the benchmarks that docs/bench quotes, into docs/bench/results.txt (some four minutes)
+	@{ \
+		echo "# make bench-results, $$(date -u +%F), $$(go version | cut -d' ' -f3-), $$(nproc 2>/dev/null || sysctl -n hw.ncpu) cores"; \
+		set -e; \
+		go test -run '^$$' -bench Accept -benchtime 20000x ./internal/ingest; \
+		go test -run '^$$' -bench Find -benchtime 500000x ./internal/match; \
+		go test -run '^$$' -bench 'BareClient|Deliver' -benchtime 100000x -count 3 ./internal/deliver; \
+		go test -run '^$$' -bench Latency -benchtime 5000x ./internal/deliver; \
+		go test -run '^$$' -bench AgainstBare -benchtime 3000x ./internal/seal; \
+		go test -run '^$$' -bench Start -benchtime 20x ./internal/app; \
+	} | grep -v '^PASS' | tee docs/bench/results.txt
 
 lint: ## the linters
 	$(LINT) run ./...

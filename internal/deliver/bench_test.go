@@ -65,6 +65,7 @@ func BenchmarkBareClient(b *testing.B) {
 	defer client.CloseIdleConnections()
 	var next atomic.Int64
 	b.ResetTimer()
+	used := cpuTime()
 	var workers sync.WaitGroup
 	for range 64 {
 		workers.Go(func() {
@@ -83,6 +84,7 @@ func BenchmarkBareClient(b *testing.B) {
 	}
 	workers.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "notifications/s")
+	b.ReportMetric(float64((cpuTime()-used).Microseconds())/float64(b.N), "cpu-µs/notification")
 }
 
 // BenchmarkDeliver goes the whole way, from the change log on disk to the sink, with 64 subscriptions. The log
@@ -114,9 +116,11 @@ func benchDeliver(b *testing.B, batch int) {
 	c.expect(b.N)
 	b.ReportAllocs()
 	b.ResetTimer()
+	used := cpuTime()
 	h.start()
 	<-c.full
 	b.StopTimer()
+	b.ReportMetric(float64((cpuTime()-used).Microseconds())/float64(b.N), "cpu-µs/notification")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "notifications/s")
 	_ = h.d.Stop(context.Background())
 }

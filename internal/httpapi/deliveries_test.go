@@ -15,7 +15,7 @@ import (
 )
 
 // sentID and the ids below are of the only delivery, of its change and of the subscription that it was for.
-func sentID() heliograph.GUID   { return heliograph.DeriveGUID("delivery") }
+func sentID() heliograph.GUID     { return heliograph.DeriveGUID("delivery") }
 func sentChange() heliograph.GUID { return heliograph.DeriveGUID("change") }
 
 // sent remembers one delivery, which failed, and what it was asked to do.
