@@ -83,20 +83,8 @@ func (a *App) setUpTelemetry(context.Context) (err error) {
 	return err
 }
 
-func (a *App) loadCatalog(context.Context) error {
-	var extra []catalog.File
-	for _, path := range a.cfg.Catalog.Resources {
-		text, err := os.ReadFile(path) //nolint:gosec // the operator names it
-		if err != nil {
-			return err
-		}
-		extra = append(extra, catalog.File{Name: path, Data: text})
-	}
-	c, err := catalog.Load(extra...)
-	if err != nil {
-		return err
-	}
-	a.parts.catalog, err = c.WithProfile(a.cfg.Catalog.Profile)
+func (a *App) loadCatalog(context.Context) (err error) {
+	a.parts.catalog, err = loadRules(&a.cfg.Catalog)
 	return err
 }
 
@@ -171,12 +159,21 @@ func (a *App) setUpOutbound(context.Context) error {
 	return nil
 }
 
-func (a *App) setUpSubscriptions(context.Context) error {
+func (a *App) setUpSubscriptions(ctx context.Context) error {
+	key, err := subscribe.TokenKey(ctx, a.parts.engine)
+	if err != nil {
+		return err
+	}
 	a.parts.subscriptions = subscribe.New(subscribe.Options{
 		Catalog: a.parts.catalog, Store: a.parts.engine, Index: a.parts.watch, Registry: a.parts.registry,
 		Endpoints: endpoints{a.parts.outbound}, Clock: a.clock, Strict: a.cfg.Catalog.StrictPermissions,
+		ProveRenewals: a.cfg.Catalog.ProveRenewals, TokenKey: key, Scan: a.scan, Logger: a.log,
 	})
-	return nil
+	mended, err := a.parts.subscriptions.Settle(ctx)
+	if mended > 0 {
+		a.log.InfoContext(ctx, "subscriptions counted anew for their quotas", "counters", mended)
+	}
+	return err
 }
 
 func (a *App) startDelivery(ctx context.Context) error {
@@ -220,8 +217,12 @@ func (a *App) startIngest(context.Context) error {
 }
 
 func (a *App) setUpIdentity(context.Context) error {
+	audiences := a.cfg.Identity.Audiences
+	if len(audiences) == 0 {
+		audiences = a.parts.catalog.Cloud().Audiences()
+	}
 	opts := identity.Options{
-		Audiences: a.cfg.Identity.Audiences, Now: a.clock.Now, AllowHTTP: a.cfg.Identity.AllowHTTP, Logger: a.log,
+		Audiences: audiences, Now: a.clock.Now, AllowHTTP: a.cfg.Identity.AllowHTTP, Logger: a.log,
 	}
 	for _, i := range a.cfg.Identity.Issuers {
 		opts.Issuers = append(opts.Issuers, identity.Issuer{URL: i.URL, Tenant: i.Tenant})
@@ -246,7 +247,7 @@ func (a *App) setUpIdentity(context.Context) error {
 func (a *App) makeIssuer() error {
 	application, delegated := a.permissions()
 	opts := devissuer.Options{
-		DefaultTenant: a.cfg.Identity.Tenant, ApplicationPermissions: application, DelegatedPermissions: delegated,
+		Audience: a.parts.catalog.Cloud().Graph, DefaultTenant: a.cfg.Identity.Tenant, ApplicationPermissions: application, DelegatedPermissions: delegated,
 		TrustedProxies: a.cfg.Listen.TrustedProxies, Now: a.clock.Now, Logger: a.log, OtherKeys: a.parts.sealer.certificates,
 	}
 	if a.cfg.Data != "" {

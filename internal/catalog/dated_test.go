@@ -23,9 +23,9 @@ func TestProfilesOverTheYears(t *testing.T) {
 	c := load(t)
 	for name, want := range map[string]rules{
 		"2022":    {3 * time.Second, 3 * time.Second, 100, 2900 * time.Millisecond, 10 * time.Minute, 2900 * time.Millisecond, true, 4230 * time.Minute, time.Hour}, // contract 10.20, 17.1, 17.2
-		"2024":    {3 * time.Second, 3 * time.Second, 10, 3 * time.Second, 10 * time.Second, 3 * time.Second, true, 7 * day, 3 * day},                                // contract 10.21
-		"2025":    {10 * time.Second, 10 * time.Second, 10, 10 * time.Second, 10 * time.Second, 10 * time.Second, true, 7 * day, 3 * day},                            // contract 10.22
-		"2026-04": {3 * time.Second, 10 * time.Second, 10, 3 * time.Second, 10 * time.Minute, 10 * time.Second, false, 7 * day, 3 * day},                             // contract 10.23, 19.4
+		"2024":    {3 * time.Second, 3 * time.Second, 10, 3 * time.Second, 10 * time.Second, 3 * time.Second, true, 7 * day, 3 * day},                               // contract 10.21
+		"2025":    {10 * time.Second, 10 * time.Second, 10, 10 * time.Second, 10 * time.Second, 10 * time.Second, true, 7 * day, 3 * day},                           // contract 10.22
+		"2026-04": {3 * time.Second, 10 * time.Second, 10, 3 * time.Second, 10 * time.Minute, 10 * time.Second, false, 7 * day, 3 * day},                            // contract 10.23, 19.4
 	} {
 		dated, err := c.WithProfile(name)
 		if err != nil {

@@ -33,6 +33,7 @@ type Profile struct {
 
 	refusals  map[string]refusal
 	lifetimes map[string]lifetime
+	stored    *storedProfile
 }
 
 // What happens to a lease that is longer than its row allows.

@@ -18,7 +18,7 @@ import (
 // storedProfile is the form of a file of data/profiles.
 type storedProfile struct {
 	Name       string `yaml:"name"`
-	BasedOn    string `yaml:"based_on"`
+	BasedOn    string `yaml:"based_on,omitempty"`
 	Expiration struct {
 		Floor time.Duration `yaml:"floor"`
 		Cap   string        `yaml:"cap"`
@@ -152,6 +152,7 @@ func (s *storedProfile) profile(file string) (*Profile, error) {
 		EntityContext: s.Context.Entity, ListContext: s.Context.List,
 		refusals: make(map[string]refusal, len(s.Refusals)),
 	}
+	p.stored = s
 	s.dated(file, p, &bad)
 	if p.ExpirationCap != CapRefuse && p.ExpirationCap != CapClip {
 		bad.add(file, "", "expiration: cap", "%q is neither %s nor %s", p.ExpirationCap, CapRefuse, CapClip)

@@ -60,12 +60,15 @@ func (c *Catalog) WithQuotas(limits ...QuotaLimit) (*Catalog, error) {
 	return &other, nil
 }
 
-// Quotas returns every quota once, in the order of their names.
+// Quotas returns every quota once, in the order of their names, but for those that no subscription of their rows can
+// be counted by.
 func (c *Catalog) Quotas() []Quota {
 	byName := make(map[string]Quota)
 	for _, r := range c.rows {
 		for _, q := range r.Quotas {
-			byName[q.Name()] = q
+			if r.countedBy(&q) {
+				byName[q.Name()] = q
+			}
 		}
 	}
 	all := make([]Quota, 0, len(byName))
@@ -73,4 +76,13 @@ func (c *Catalog) Quotas() []Quota {
 		all = append(all, byName[name])
 	}
 	return all
+}
+
+// countedBy reports whether some path of the row has the parameters that a quota is counted for.
+func (r *Row) countedBy(q *Quota) bool {
+	return slices.ContainsFunc(r.templates, func(t *template) bool {
+		return !slices.ContainsFunc(q.Per, func(per string) bool {
+			return per != "app" && per != "creator" && per != "path" && !slices.Contains(t.params, per)
+		})
+	})
 }

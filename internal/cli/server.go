@@ -36,11 +36,14 @@ func (t *tool) connect(to *target) (*client.Client, error) {
 	if token := cmp.Or(to.token, t.getenv("HELIOGRAPH_TOKEN")); token != "" {
 		return client.New(to.server, client.StaticToken(token))
 	}
-	source := client.ClientCredentials(client.Credentials{
-		TokenURL: cmp.Or(to.tokenURL, strings.TrimRight(to.server, "/")+"/common/oauth2/v2.0/token"),
-		ClientID: to.clientID, ClientSecret: cmp.Or(to.clientSecret, t.getenv("HELIOGRAPH_CLIENT_SECRET"), "any"),
-	})
-	return client.New(to.server, source)
+	credentials := client.Credentials{
+		TokenURL: to.tokenURL, ClientID: to.clientID, ClientSecret: cmp.Or(to.clientSecret, t.getenv("HELIOGRAPH_CLIENT_SECRET"), "any"),
+	}
+	if credentials.TokenURL == "" { // dev's own issuer, which knows Graph by the server's address in every cloud
+		base := strings.TrimRight(to.server, "/")
+		credentials.TokenURL, credentials.Scope = base+"/common/oauth2/v2.0/token", base+"/.default"
+	}
+	return client.New(to.server, client.ClientCredentials(credentials))
 }
 
 // explain adds to a server's refusal what helps to go on.

@@ -31,7 +31,7 @@ func (s *Service) tellHurry(ctx context.Context, d *draft) {
 	if !d.sub.Hurried.Equal(d.now) {
 		return
 	}
-	s.options.Logger.WarnContext(ctx, "subscription updated and reauthorized within too short a time",
+	s.options.Logger.InfoContext(ctx, "subscription updated and reauthorized within too short a time",
 		slog.String("subscription", d.sub.ID.String()), slog.String("tenant", string(d.sub.Tenant)), slog.String("app", string(d.sub.App)),
 		slog.String("rule", "update.reauthorize_gap"), slog.Duration("gap", d.profile.ReauthorizeGap))
 }

@@ -177,7 +177,7 @@ func (i *Issuer) clientGrant(ctx context.Context, q *tokenRequest) (any, error) 
 	case q.tenantID == heliograph.PersonalTenant:
 		return nil, badRequest("unauthorized_client", 700016, "Application with identifier '%s' was not found in the directory 'consumers': personal accounts have no application tokens.", q.app.ID)
 	}
-	wants, err := q.wishes()
+	wants, err := q.wishes(i.audience)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +200,7 @@ func (i *Issuer) passwordGrant(ctx context.Context, q *tokenRequest) (any, error
 	case password == "":
 		return nil, missing("password")
 	}
-	wants, err := q.wishes()
+	wants, err := q.wishes(i.audience)
 	if err != nil {
 		return nil, err
 	}

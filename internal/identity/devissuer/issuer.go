@@ -39,7 +39,7 @@ import (
 	"heliograph.dev/internal/origin"
 )
 
-// Audience is what tokens are for when the client does not say: Graph (contract 8.1).
+// Audience is what tokens are for when nobody says: Graph in the global cloud (contract 8.1).
 const Audience = "https://graph.microsoft.com"
 
 // graphID is Graph's name as an application (contract 8.1).
@@ -52,6 +52,9 @@ const (
 
 // Options says what the issuer knows. The zero value but for Now is useful: everybody may enter.
 type Options struct {
+	// Audience is Graph's root in the cloud that is played, which tokens are for when the client does not say. Empty:
+	// the global one's.
+	Audience string
 	// DefaultTenant is behind common and organizations. Empty: one that is always the same.
 	DefaultTenant heliograph.TenantID
 	// Applications, when there are any, are the only ones; else any client id enters with any secret.
@@ -85,6 +88,7 @@ type Issuer struct {
 	others   func() ([]*x509.Certificate, error)
 	proxies  origin.Proxies
 	lifetime time.Duration
+	audience string
 	now      func() time.Time
 	logger   *slog.Logger
 }
@@ -104,6 +108,9 @@ func New(o Options) (*Issuer, error) {
 	}
 	i := &Issuer{
 		directory: known, keys: keys, others: o.OtherKeys, proxies: o.TrustedProxies, lifetime: o.TokenLifetime, now: o.Now, logger: o.Logger,
+	}
+	if i.audience = o.Audience; i.audience == "" {
+		i.audience = Audience
 	}
 	if i.lifetime <= 0 {
 		i.lifetime = defaultTokenLifetime

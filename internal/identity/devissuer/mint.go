@@ -62,7 +62,7 @@ func (i *Issuer) minted(r *MintRequest) (*grant, error) {
 		g.base = "http://localhost"
 	}
 	if g.audience == "" {
-		g.audience = Audience
+		g.audience = i.audience
 	}
 	if g.lifetime == 0 {
 		g.lifetime = i.lifetime

@@ -88,7 +88,7 @@ func (i *Issuer) refreshGrant(ctx context.Context, q *tokenRequest) (any, error)
 	if q.v1 && q.form.Get("resource") == "" {
 		q.form.Set("resource", kept.Aud)
 	}
-	wants, err := q.wishes()
+	wants, err := q.wishes(i.audience)
 	if err != nil {
 		return nil, err
 	}

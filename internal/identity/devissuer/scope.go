@@ -16,8 +16,8 @@ type wishes struct {
 	offline    bool
 }
 
-// wishes reads them from the form.
-func (q *tokenRequest) wishes() (*wishes, error) {
+// wishes reads them from the form. graph is Graph's audience.
+func (q *tokenRequest) wishes(graph string) (*wishes, error) {
 	w := &wishes{words: strings.Fields(q.form.Get("scope"))}
 	if len(w.words) > maxScope || slices.ContainsFunc(w.words, func(s string) bool { return !validScope(s) }) {
 		return nil, badRequest("invalid_scope", 70011, "The provided value for the input parameter 'scope' is not valid.")
@@ -35,7 +35,7 @@ func (q *tokenRequest) wishes() (*wishes, error) {
 			return nil, err
 		}
 	}
-	w.audience, w.isGraph = audienceOf(resource, q.base)
+	w.audience, w.isGraph = audienceOf(resource, q.base, graph)
 	return w, nil
 }
 
@@ -83,11 +83,11 @@ func splitScope(word string) (resource, name string) {
 
 // audienceOf returns the aud for a resource. The server's own address means Graph: clients that are pointed at
 // another host derive the resource from it.
-func audienceOf(resource, base string) (audience string, isGraph bool) {
+func audienceOf(resource, base, graph string) (audience string, isGraph bool) {
 	resource = strings.TrimRight(resource, "/")
 	switch {
-	case resource == "" || strings.EqualFold(resource, Audience) || strings.EqualFold(resource, base):
-		return Audience, true
+	case resource == "" || strings.EqualFold(resource, graph) || strings.EqualFold(resource, base):
+		return graph, true
 	case strings.EqualFold(resource, graphID):
 		return graphID, true
 	}
