@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -11,11 +12,14 @@ import (
 
 // meter counts calls by family, and refuses those over its limit.
 type meter struct {
+	mu      sync.Mutex
 	counted map[string]int
 	limit   int
 }
 
 func (m *meter) Take(caller *heliograph.Caller, family string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.counted[family+" "+string(caller.App)]++
 	if m.counted[family+" "+string(caller.App)] > m.limit {
 		return &heliograph.Error{Kind: heliograph.Limited, Rule: "request.throttled", Message: "Please retry again later.", RetryAfter: 12300 * time.Millisecond}
