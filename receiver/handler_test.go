@@ -348,7 +348,7 @@ func TestPanic(t *testing.T) {
 	s.want(t, []string{"a", "b"}, nil, nil)
 }
 
-func TestAnswerFirst(t *testing.T) {
+func TestAnswerFirst(t *testing.T) { // contract 13.15
 	t.Parallel()
 	var s seen
 	o := s.options()

@@ -1,0 +1,398 @@
+package app_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"heliograph.dev/client"
+	"heliograph.dev/internal/app"
+	"heliograph.dev/receiver"
+)
+
+// Facts of Graph's contract that are seen only from outside, over a whole server: what goes in and out is JSON.
+
+// wire is a server as HTTP shows it.
+type wire struct {
+	*app.App
+	t    *testing.T
+	hook *hook
+}
+
+func newWire(t *testing.T, change ...func(*app.Options)) *wire {
+	t.Helper()
+	opts := app.Options{Config: dev(t.TempDir())}
+	for _, c := range change {
+		c(&opts)
+	}
+	return &wire{App: start(t, opts), t: t, hook: newHook(t)}
+}
+
+// token returns a token with just these permissions, of an application or of a user.
+func (w *wire) token(r client.TokenRequest) string {
+	w.t.Helper()
+	if r.App == "" {
+		r.App = richApp
+	}
+	token, err := connect(w.t, w.App).MintToken(w.t.Context(), r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return token.Text
+}
+
+func (w *wire) roles(names ...string) string { return w.token(client.TokenRequest{Roles: names}) }
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	text   string
+	body   map[string]any
+}
+
+// error returns the parts of a refusal.
+func (a *answer) error() (code, message string, inner map[string]any) {
+	e, _ := a.body["error"].(map[string]any)
+	code, _ = e["code"].(string)
+	message, _ = e["message"].(string)
+	inner, _ = e["innerError"].(map[string]any)
+	return code, message, inner
+}
+
+func (a *answer) string(name string) string {
+	s, _ := a.body[name].(string)
+	return s
+}
+
+// send sends a body, which may be nil, with pairs of headers.
+func (w *wire) send(token, method, path string, body map[string]any, header ...string) *answer {
+	w.t.Helper()
+	var text io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		text = bytes.NewReader(b)
+	}
+	r, err := http.NewRequestWithContext(w.t.Context(), method, w.URL()+path, text)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	a := &answer{status: resp.StatusCode, header: resp.Header, text: string(b)}
+	if len(b) > 0 {
+		if err := json.Unmarshal(b, &a.body); err != nil {
+			w.t.Fatalf("%s: %v", b, err)
+		}
+	}
+	return a
+}
+
+// subscription returns a good create request with some properties changed, or taken out with nil.
+func (w *wire) subscription(change map[string]any) map[string]any {
+	body := map[string]any{
+		"resource": "users/u1/messages", "changeType": "created,updated", "notificationUrl": w.hook.URL,
+		"expirationDateTime": time.Now().Add(time.Hour).UTC().Format(time.RFC3339), "clientState": "s3cret",
+	}
+	maps.Copy(body, change)
+	maps.DeleteFunc(body, func(_ string, v any) bool { return v == nil })
+	return body
+}
+
+// create makes a subscription, or says why not.
+func (w *wire) create(token string, change map[string]any) *answer {
+	w.t.Helper()
+	a := w.send(token, http.MethodPost, "/v1.0/subscriptions", w.subscription(change))
+	if a.status != http.StatusCreated {
+		w.t.Fatalf("create with %v: %d %s", change, a.status, a.text)
+	}
+	return a
+}
+
+// hook is a receiver that proves itself and keeps the collections that come.
+type hook struct {
+	*httptest.Server
+	got chan collection
+}
+
+type collection struct {
+	header http.Header
+	Value  []map[string]any `json:"value"`
+	Tokens []string         `json:"validationTokens"`
+}
+
+func newHook(t *testing.T) *hook {
+	t.Helper()
+	h := &hook{got: make(chan collection, 100)}
+	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if token := r.URL.Query().Get("validationToken"); token != "" {
+			w.Header().Set("Content-Type", "text/plain")
+			_, _ = io.WriteString(w, token)
+			return
+		}
+		c := collection{header: r.Header}
+		if err := json.NewDecoder(r.Body).Decode(&c); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		h.got <- c
+	}))
+	t.Cleanup(h.Close)
+	return h
+}
+
+func (h *hook) take(t *testing.T) collection {
+	t.Helper()
+	select {
+	case c := <-h.got:
+		return c
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing was received")
+		return collection{}
+	}
+}
+
+func TestContractOfCreate(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	all := w.token(client.TokenRequest{})
+	in := func(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339) }
+	for name, change := range map[string]map[string]any{
+		"any case, contract 1.3":            {"changeType": "Created, UPDATED"},
+		"less than an hour, contract 1.5":   {"resource": "chats/c1/messages", "expirationDateTime": in(59 * time.Minute)},
+		"the same URL twice, contract 1.5":  {"resource": "chats/c2/messages", "expirationDateTime": in(2 * time.Hour), "lifecycleNotificationUrl": w.hook.URL},
+		"echoed, contract 1.14":             {"resource": "users/u2/messages", "notificationContentType": "application/json"},
+		"a leftover of beta, contract 1.20": {"resource": "users/u3/messages", "includeProperties": true},
+		"users' chats, contract 5.42":       {"resource": "users/u1/chats", "lifecycleNotificationUrl": w.hook.URL},
+	} {
+		a := w.send(all, http.MethodPost, "/v1.0/subscriptions", w.subscription(change))
+		if a.status != http.StatusCreated {
+			t.Errorf("%s: %d %s", name, a.status, a.text)
+		}
+		for property, value := range change {
+			if got := a.body[property]; property != "includeProperties" && property != "expirationDateTime" && got != value {
+				t.Errorf("%s: %s is %v, want %v", name, property, got, value)
+			}
+		}
+		if _, ok := a.body["includeProperties"]; ok {
+			t.Errorf("%s: %s", name, a.text)
+		}
+	}
+}
+
+func TestContractOfRefusals(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	all, none := w.token(client.TokenRequest{}), w.roles("User.Read.All")
+	user := w.token(client.TokenRequest{User: "adele@example.com", Scopes: []string{"Mail.Read"}})
+	const workload = "Operation: Create; Exception: [Status Code: "
+	pem := base64.StdEncoding.EncodeToString([]byte("-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n"))
+	for name, tt := range map[string]struct {
+		token         string
+		change        map[string]any
+		status        int
+		code, message string // what the message begins with
+		rule          string
+	}{
+		"no such type, contract 1.3":                  {all, map[string]any{"changeType": "created,moved"}, 400, "InvalidRequest", "Invalid 'changeType' attribute: 'created,moved'.", "create.change_type"},
+		"a private key, contract 1.11":                {all, map[string]any{"encryptionCertificate": pem}, 400, "ValidationError", "Certificate validation error: Cannot find the requested object.", "create.certificate.private_key"},
+		"too long, contract 3.2.11":                   {all, map[string]any{"expirationDateTime": time.Now().Add(200 * time.Hour)}, 400, "ExtensionError", "Subscription expiration can only be 10080 minutes in the future.", "create.expiration.maximum"},
+		"an Event Hub, contract 5.24, 12.1.4":         {all, map[string]any{"notificationUrl": "eVENThub:https://a.vault.azure.net/secrets/b?tenantId=c"}, 400, "InvalidRequest", "Invalid event hub notification url='eVENThub:https://a.vault.azure.net/secrets/b?tenantId=c'.", "create.url.eventhub"},
+		"another Event Hub, contract 12.1.1, 12.1.8":  {all, map[string]any{"lifecycleNotificationUrl": "EventHub:https://a.servicebus.windows.net/eventhubname/b?tenantId=c"}, 400, "InvalidRequest", "Invalid event hub notification url=", "create.url.eventhub"},
+		"an Event Grid, contract 12.1.4 and 12.2.1":   {all, map[string]any{"notificationUrl": "EventGrid:?azuresubscriptionid=a&resourcegroup=b"}, 400, "InvalidRequest", "Invalid event grid notification url=", "create.url.eventgrid"},
+		"a browser, contract 12.3.1":                  {all, map[string]any{"notificationUrl": "https://fcm.googleapis.com/fcm/send/x"}, 400, "InvalidRequest", "Invalid 'notificationUrl' attribute: ", "create.url.webpush"},
+		"a browser's keys, contract 1.17":             {all, map[string]any{"vapidPublicKey": "x"}, 400, "InvalidRequest", "vapidPublicKey, ", "create.webpush"},
+		"no such workload, contract 5.4, 5.51":        {all, map[string]any{"resource": "planets/mars"}, 400, "ExtensionError", workload + "BadRequest; Reason: Unsupported workload.]", "create.resource.unknown"},
+		"a group's calendar, contract 5.4":            {all, map[string]any{"resource": "groups/g/events"}, 400, "ExtensionError", workload + "BadRequest; Reason: The specified object", "create.resource.store"},
+		"no permission, contract 5.30":                {none, nil, 403, "Forbidden", "Missing role permissions on the request. API requires one of 'Mail.Read,Mail.ReadBasic'.", "create.permission"},
+		"another's mailbox, contract 5.31":            {user, map[string]any{"resource": "users/megan@example.com/messages"}, 403, "ExtensionError", workload + "Forbidden; Reason: Caller does not have access", "create.mailbox"},
+		"a URL of 2 KB and a byte, contract 22.6":     {all, map[string]any{"notificationUrl": "https://example.com/" + strings.Repeat("x", 2029)}, 400, "InvalidRequest", "Invalid 'notificationUrl' attribute: the URL has 2049 bytes", "create.url"},
+		"a resource of 80 KB and more, contract 22.6": {all, map[string]any{"resource": "users/u1/messages?$filter=" + strings.Repeat("x", 80<<10)}, 400, "InvalidRequest", "Invalid 'resource' attribute: ", "create.resource.syntax"},
+		"a picked certificate id, contract 1.12":      {all, map[string]any{"encryptionCertificateId": strings.Repeat("x", 129)}, 400, "InvalidRequest", "Invalid 'encryptionCertificateId' attribute", "create.certificate.id.length"},
+	} {
+		a := w.send(tt.token, http.MethodPost, "/v1.0/subscriptions", w.subscription(tt.change))
+		code, message, inner := a.error()
+		if a.status != tt.status || code != tt.code || !strings.HasPrefix(message, tt.message) {
+			t.Errorf("%s: %d %s", name, a.status, a.text)
+		}
+		// contract 5.1 to 5.3: the rule is beside what Graph says, not in its place.
+		if a.header.Get("Heliograph-Rule") != tt.rule || inner["request-id"] != a.header.Get("Request-Id") || inner["date"] == nil || inner["client-request-id"] == nil {
+			t.Errorf("%s: %v, %v", name, a.header, inner)
+		}
+	}
+	select {
+	case c := <-w.hook.got:
+		t.Errorf("the endpoint heard of it: %v", c)
+	default:
+	}
+}
+
+func TestContractOfManaging(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	mail, drive := w.roles("Mail.Read"), w.roles("Files.ReadWrite.All")
+	mailbox := w.create(mail, map[string]any{"resource": "/users/U1/messages?$select=subject&$filter=isRead eq false"})
+	folder := w.create(drive, map[string]any{"resource": "users/u1/drive/root", "changeType": "updated"})
+	path := func(a *answer) string { return "/v1.0/subscriptions/" + a.string("id") }
+
+	// contract 7.14: what creating took; and 7.15, 22.5: nothing helps another application.
+	other := w.token(client.TokenRequest{App: "22222222-0000-0000-0000-000000000002"})
+	renewal := map[string]any{"expirationDateTime": time.Now().Add(2 * time.Hour)}
+	for _, method := range []string{http.MethodGet, http.MethodPatch, http.MethodDelete} {
+		for _, tt := range []struct {
+			token  string
+			of     *answer
+			status int
+		}{{mail, folder, 403}, {drive, mailbox, 403}, {other, mailbox, 404}, {other, folder, 404}} {
+			body := renewal
+			if method != http.MethodPatch {
+				body = nil
+			}
+			if a := w.send(tt.token, method, path(tt.of), body); a.status != tt.status {
+				t.Errorf("%s: %d %s, want %d", method, a.status, a.text, tt.status)
+			}
+		}
+	}
+
+	// contract 7.4: one of two properties; and 3.2.12, 7.9, 19.5: what else is sent stays as it was.
+	renewed := w.send(mail, http.MethodPatch, path(mailbox), map[string]any{
+		"expirationDateTime": time.Now().Add(3 * time.Hour).UTC().Format(time.RFC3339), "resource": "users/u1/messages?model=B",
+		"changeType": "deleted", "clientState": "x", "lifecycleNotificationUrl": w.hook.URL,
+	})
+	want := maps.Clone(mailbox.body)
+	want["expirationDateTime"] = renewed.body["expirationDateTime"]
+	if renewed.status != http.StatusOK || !maps.Equal(renewed.body, want) || renewed.body["expirationDateTime"] == mailbox.body["expirationDateTime"] {
+		t.Errorf("%d %v\nwant %v", renewed.status, renewed.body, want)
+	}
+	if a := w.send(mail, http.MethodPatch, path(mailbox), map[string]any{"notificationUrl": w.hook.URL + "/2"}); a.status != http.StatusOK || a.string("notificationUrl") != w.hook.URL+"/2" {
+		t.Errorf("moved: %d %s", a.status, a.text)
+	}
+	if a := w.send(mail, http.MethodPatch, path(mailbox), map[string]any{"clientState": "x"}); a.status != http.StatusBadRequest {
+		t.Errorf("neither: %d %s", a.status, a.text)
+	}
+
+	// contract 7.16: the same id, in any spelling of the path.
+	id := mailbox.string("id")
+	for _, path := range []string{"/v1.0/subscriptions/" + id + "/reauthorize", "/beta/subscriptions('" + strings.ToUpper(id) + "')/reauthorize"} {
+		if a := w.send(mail, http.MethodPost, path, nil); a.status != http.StatusNoContent {
+			t.Errorf("%s: %d %s", path, a.status, a.text)
+		}
+	}
+}
+
+// contract 1.21: what v1.0 tells, beta tells, and no more.
+func TestContractOfVersions(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	token := w.token(client.TokenRequest{})
+	id := w.create(token, nil).string("id")
+	var names [2][]string
+	for i, version := range []string{"v1.0", "beta"} {
+		a := w.send(token, http.MethodGet, "/"+version+"/subscriptions/"+id, nil)
+		if a.string("@odata.context") != w.URL()+"/"+version+"/$metadata#subscriptions/$entity" {
+			t.Errorf("%s", a.text)
+		}
+		names[i] = slices.Sorted(maps.Keys(a.body))
+	}
+	if len(names[0]) < 17 || !slices.Equal(names[0], names[1]) {
+		t.Errorf("v1.0 has %v, beta %v", names[0], names[1])
+	}
+}
+
+// contract 6.4, 22.1: a hundred on a page, the oldest first.
+func TestContractOfLists(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	token := w.token(client.TokenRequest{})
+	var want, got []string
+	for i := range 101 {
+		want = append(want, w.create(token, map[string]any{"resource": fmt.Sprintf("users/u%d/messages", i)}).string("id"))
+	}
+	var pages []int
+	for path := "/v1.0/subscriptions"; path != ""; {
+		a := w.send(token, http.MethodGet, path, nil)
+		value, _ := a.body["value"].([]any)
+		for _, v := range value {
+			id, _ := v.(map[string]any)["id"].(string)
+			got = append(got, id)
+		}
+		pages = append(pages, len(value))
+		path = strings.TrimPrefix(a.string("@odata.nextLink"), w.URL())
+	}
+	if !slices.Equal(got, want) || !slices.Equal(pages, []int{100, 1}) {
+		t.Errorf("pages %v, %d ids", pages, len(got))
+	}
+}
+
+// A notification without resource data, and one with: who is told what, and who vouches for it.
+func TestContractOfNotifications(t *testing.T) {
+	t.Parallel()
+	const sender, audience = "33333333-0000-0000-0000-000000000003", "44444444-0000-0000-0000-000000000004"
+	w := newWire(t, func(o *app.Options) { o.Config.Tokens.Sender = sender })
+	token := w.token(client.TokenRequest{})
+	s, err := receiver.SelfSigned(receiver.SelfSignedOptions{ID: "c1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.create(token, nil)
+	w.create(token, map[string]any{
+		"resource": "users/u2/messages?$select=subject", "clientState": "other", "notificationUrlAppId": audience,
+		"includeResourceData": true, "encryptionCertificate": s.EncryptionCertificate, "encryptionCertificateId": s.EncryptionCertificateID,
+	})
+	api := connect(t, w.App)
+	publish(t, api, "users/u1/messages/m1")
+	basic := w.hook.take(t)
+	publish(t, api, "users/u2/messages/m2")
+	rich := w.hook.take(t)
+
+	// contract 10.12: clientState in each.
+	if basic.Value[0]["clientState"] != "s3cret" || rich.Value[0]["clientState"] != "other" {
+		t.Errorf("%v\n%v", basic.Value, rich.Value)
+	}
+	// contract 11.10, 13.16, 22.9: content and tokens only where there is resource data.
+	if basic.Value[0]["encryptedContent"] != nil || len(basic.Tokens) != 0 || rich.Value[0]["encryptedContent"] == nil || len(rich.Tokens) != 1 {
+		t.Fatalf("%v\n%v", basic, rich)
+	}
+	// contract 1.16, 20.9: the audience that was asked for, the sender that the operator says.
+	text, err := base64.RawURLEncoding.DecodeString(strings.Split(rich.Tokens[0], ".")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(text, &claims); err != nil {
+		t.Fatal(err)
+	}
+	if claims["aud"] != audience || claims["azp"] != sender {
+		t.Errorf("claims %v", claims)
+	}
+	// contract 22.2: nothing says what sent it.
+	if _, ok := basic.header["User-Agent"]; ok || basic.header.Get("Content-Type") != "application/json; charset=utf-8" {
+		t.Errorf("headers %v", basic.header)
+	}
+}

@@ -1,0 +1,125 @@
+package deliver_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"heliograph.dev"
+	"heliograph.dev/internal/health"
+)
+
+// A receiver that has what came, and says that it failed, gets it again: the same ids, in the same order (contract 10.3,
+// 11.1).
+func TestContractOfDuplicates(t *testing.T) {
+	t.Parallel()
+	b, s := newBench(t), newSink(t)
+	b.subscribe("u1", s.URL)
+	s.answers(func(n int, w http.ResponseWriter) bool {
+		if n > 1 {
+			return true
+		}
+		w.WriteHeader(http.StatusBadGateway)
+		s.got <- item{ID: "once"} // it had it
+		return false
+	})
+	b.start()
+	defer b.stop()
+	b.publish("u1", 3)
+	if first := s.take(t, 1); first[0].ID != "once" {
+		t.Fatalf("%+v", first)
+	}
+	b.awaitParked(t)
+	b.clock.Advance(time.Minute)
+	ids := map[string]bool{}
+	var order []string
+	for _, i := range s.take(t, 3) {
+		ids[i.ID] = true
+		order = append(order, i.message())
+	}
+	if len(ids) != 3 || !slices.IsSortedFunc(order, compareNumbers) {
+		t.Errorf("%v, %v", ids, order)
+	}
+}
+
+// contract 10.10: what one subscription's endpoint is, it is to every subscription of it, and to no other's.
+func TestContractOfEndpoints(t *testing.T) {
+	t.Parallel()
+	b, s, other := newBench(t), newSink(t), newSink(t)
+	b.subscribe("u1", s.URL)
+	b.subscribe("u2", s.URL, func(sub *heliograph.Subscription) { sub.App = "another" })
+	b.subscribe("u3", other.URL)
+	b.start()
+	defer b.stop()
+	b.d.Observe(heliograph.Endpoint(s.URL), &heliograph.Attempt{Reason: heliograph.TimedOut, Took: 3 * time.Second}, 10)
+	if e := b.endpoint(s); e.State != health.Slow {
+		t.Fatalf("endpoint %+v", e)
+	}
+	b.publish("u1", 1)
+	b.publish("u2", 1)
+	b.publish("u3", 1)
+	other.take(t, 1)
+	b.awaitCursor(t)
+	s.none(t)
+	b.clock.Advance(10 * time.Minute)
+	s.take(t, 2)
+}
+
+// contract 14.12: a lifecycle notice is tried again as any notification is, and stays the same one; and 13.16, 22.9: no
+// tokens come with it.
+func TestContractOfNotices(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	type collection struct {
+		Value  []item
+		Tokens []string `json:"validationTokens"`
+	}
+	got := make(chan collection, 10)
+	refuse := make(chan bool, 10)
+	refuse <- true
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var c collection
+		text, _ := io.ReadAll(r.Body)
+		_ = json.Unmarshal(text, &c)
+		got <- c
+		select {
+		case <-refuse:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		default:
+		}
+	}))
+	t.Cleanup(s.Close)
+	b.start()
+	defer b.stop()
+	b.append([]heliograph.Change{{
+		ID: heliograph.NewGUID(), Tenant: tenant, Type: heliograph.Updated, Time: start, Accepted: start,
+		Notice: &heliograph.Notice{Event: heliograph.Missed, Subscription: heliograph.NewGUID(), URL: s.URL, Expires: start.Add(time.Hour)},
+	}})
+	first := <-got
+	b.awaitParked(t)
+	b.clock.Advance(time.Minute)
+	again := <-got
+	if len(first.Value) != 1 || len(again.Value) != 1 || first.Value[0].ID != again.Value[0].ID || again.Value[0].LifecycleEvent != "missed" || again.Tokens != nil {
+		t.Errorf("%+v\n%+v", first, again)
+	}
+}
+
+// contract 22.2: no more than so many go in one POST.
+func TestContractOfBatches(t *testing.T) {
+	t.Parallel()
+	b, s := newBench(t), newSink(t)
+	b.subscribe("u1", s.URL)
+	b.start()
+	defer b.stop()
+	b.publish("u1", 1000)
+	s.take(t, 1000)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if most := slices.Max(s.sizes); most > 128 {
+		t.Errorf("%d in one POST", most)
+	}
+}
