@@ -74,7 +74,7 @@ func house() map[string]room {
 		"cloudevents":        {edge, "heliograph rawjson"},
 		"config":             {edge, "heliograph"},
 		"engine":             {edge, "heliograph clock engine/frame"},
-		"httpapi":            {edge, "heliograph batch clock cloudevents docs/reference origin rawjson subscribe"},
+		"httpapi":            {edge, "heliograph batch clock cloudevents deliver deliveries docs/reference health origin rawjson subscribe"},
 		"identity":           {edge, "heliograph"},
 		"identity/devissuer": {edge, "heliograph origin"},
 		"listen":             {edge, "heliograph receiver"},
@@ -89,9 +89,9 @@ func house() map[string]room {
 		"telemetry":          {edge, "heliograph deliver ingest"},
 
 		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine health httpapi identity identity/devissuer ingest " +
-			"localca match outbound retry seal seal/recent seal/token source/drive subscribe telemetry throttle"},
+			"localca match outbound retry seal seal/recent seal/token seal/vault source/drive subscribe telemetry throttle"},
 
-		"cli":            {tool, "heliograph app client clock config listen receiver telemetry"},
+		"cli":            {tool, "heliograph app client clock config listen receiver seal/vault telemetry"},
 		"cmd/heliograph": {tool, "cli"},
 	}
 }

@@ -53,6 +53,15 @@ func (a *App) read(ctx context.Context, partition int, from uint64) (deliver.Fra
 // backlogOf is the engine's backlog as delivery sees it.
 type backlogOf struct{ *engine.Engine }
 
+// ParkAll keeps lists of references.
+func (b backlogOf) ParkAll(ctx context.Context, lists []deliver.Parking) error {
+	parking := make([]engine.Parking, len(lists))
+	for i, list := range lists {
+		parking[i] = engine.Parking(list)
+	}
+	return b.Engine.ParkAll(ctx, parking)
+}
+
 // Parked returns the endpoint's first messages.
 func (b backlogOf) Parked(ctx context.Context, e heliograph.Endpoint, from uint64, limit int) ([]deliver.ParkedMessage, error) {
 	messages, err := b.Engine.Parked(ctx, e, from, limit)

@@ -57,11 +57,11 @@ func (d *Dispatcher) Replay(ctx context.Context, sub heliograph.SubscriptionID, 
 			if f.Changes[i].Notice != nil {
 				continue
 			}
-			hit, visible := d.opts.Index.Match(&f.Changes[i], sub, d.now())
+			position := heliograph.Position{Sequence: seq, Index: uint32(i)}
+			hit, visible := d.opts.Index.Match(&f.Changes[i], position, sub, d.now())
 			if !visible || hit.Withheld != "" {
 				continue
 			}
-			position := heliograph.Position{Sequence: seq, Index: uint32(i)}
 			refs = append(refs, heliograph.ParkedRef{Subscription: sub, Position: position, Again: true})
 			if len(refs) == maxRefs {
 				if err := flush(target); err != nil {
@@ -74,7 +74,7 @@ func (d *Dispatcher) Replay(ctx context.Context, sub heliograph.SubscriptionID, 
 }
 
 func (d *Dispatcher) again(ctx context.Context, endpoint heliograph.Endpoint, refs []heliograph.ParkedRef) error {
-	if _, err := d.opts.Backlog.Park(ctx, endpoint, refs); err != nil {
+	if err := d.opts.Backlog.ParkAll(ctx, []Parking{{Endpoint: endpoint, Refs: refs}}); err != nil {
 		return err
 	}
 	d.opts.Observer.Backlog(endpoint, len(refs), 0)
@@ -119,7 +119,7 @@ func (d *Dispatcher) Explain(ctx context.Context, id heliograph.ChangeID, part R
 				Change:   f.Changes[i],
 				Position: heliograph.Position{Sequence: seq, Index: uint32(i)},
 			}
-			d.opts.Index.Explain(&f.Changes[i], d.now(), func(hit *match.Hit) {
+			d.opts.Index.Explain(&f.Changes[i], e.Position, d.now(), func(hit *match.Hit) {
 				e.Fates = append(e.Fates, Fate{
 					Subscription: hit.Target.ID, Tenant: hit.Target.Tenant, App: hit.Target.App,
 					URL: hit.Target.URL, Withheld: hit.Withheld,

@@ -57,10 +57,17 @@ type Frames interface {
 
 // Backlog keeps references to what waits for ill endpoints.
 type Backlog interface {
-	Park(ctx context.Context, endpoint heliograph.Endpoint, refs []heliograph.ParkedRef) (uint64, error)
+	// ParkAll returns when all lists are on disk. When it fails, any of them may be there.
+	ParkAll(ctx context.Context, lists []Parking) error
 	// Parked returns the first messages of the endpoint from a sequence on.
 	Parked(ctx context.Context, endpoint heliograph.Endpoint, from uint64, limit int) ([]ParkedMessage, error)
 	Unpark(ctx context.Context, endpoint heliograph.Endpoint, through uint64) error
+}
+
+// Parking is a list of references for one endpoint.
+type Parking struct {
+	Endpoint heliograph.Endpoint
+	Refs     []heliograph.ParkedRef
 }
 
 // ParkedMessage is a group of references as it was parked.
@@ -118,6 +125,8 @@ type Tracer interface {
 	// Post begins a POST. It returns the trace context that the POST carries, which may be empty, and what to call
 	// with its outcome. The slice is not to be kept.
 	Post(endpoint heliograph.Endpoint, notifications []Notification) (traceparent string, end func(*heliograph.Attempt))
+	// GivenUp tells of a notification that will not be delivered, and why.
+	GivenUp(endpoint heliograph.Endpoint, n Notification, why heliograph.Reason)
 }
 
 // Recorder remembers deliveries for their owners to look at.

@@ -209,7 +209,7 @@ func (r *drainRun) load(refs []heliograph.ParkedRef) ([]pending, error) {
 // any more: given up, or parked where the subscription's notificationUrl points now.
 func (r *drainRun) readdress(p *pending, ref *heliograph.ParkedRef) (bool, error) {
 	d := r.l.d
-	hit, visible := d.opts.Index.Match(p.change(), p.sub, d.now())
+	hit, visible := d.opts.Index.Match(p.change(), ref.Position, p.sub, d.now())
 	if !visible {
 		hit.Withheld = heliograph.GivenUpRemoved
 	}
@@ -221,7 +221,7 @@ func (r *drainRun) readdress(p *pending, ref *heliograph.ParkedRef) (bool, error
 	if hit.Target.URL == r.l.endpoint {
 		return false, nil
 	}
-	if _, err := d.opts.Backlog.Park(d.ctx, hit.Target.URL, []heliograph.ParkedRef{*ref}); err != nil {
+	if err := d.opts.Backlog.ParkAll(d.ctx, []Parking{{Endpoint: hit.Target.URL, Refs: []heliograph.ParkedRef{*ref}}}); err != nil {
 		return false, err
 	}
 	d.opts.Observer.Backlog(hit.Target.URL, 1, 0)

@@ -220,6 +220,9 @@ func (l *lane) giveUp(p *pending, why heliograph.Reason) { l.tellGivenUp(p.notif
 
 func (l *lane) tellGivenUp(n Notification, why heliograph.Reason) {
 	l.d.opts.Observer.GivenUp(l.endpoint, n, why)
+	if t := l.d.opts.Tracer; t != nil {
+		t.GivenUp(l.endpoint, n, why)
+	}
 	if r := l.d.opts.Recorder; r != nil && r.Wants(false) {
 		attempt := heliograph.Attempt{Endpoint: l.endpoint, Started: l.d.now(), Reason: why}
 		r.Record(&attempt, why, []Notification{n}, nil)

@@ -118,6 +118,14 @@ func (r receiver) Post(ctx context.Context, b deliver.Body) heliograph.Attempt {
 
 type backlogOf struct{ *engine.Engine }
 
+func (b backlogOf) ParkAll(ctx context.Context, lists []deliver.Parking) error {
+	parking := make([]engine.Parking, len(lists))
+	for i, list := range lists {
+		parking[i] = engine.Parking(list)
+	}
+	return b.Engine.ParkAll(ctx, parking)
+}
+
 func (b backlogOf) Parked(ctx context.Context, e heliograph.Endpoint, from uint64, limit int) ([]deliver.ParkedMessage, error) {
 	messages, err := b.Engine.Parked(ctx, e, from, limit)
 	out := make([]deliver.ParkedMessage, len(messages))

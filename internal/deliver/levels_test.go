@@ -123,6 +123,8 @@ func (r *tracer) Post(_ heliograph.Endpoint, notifications []deliver.Notificatio
 	}
 }
 
+func (r *tracer) GivenUp(heliograph.Endpoint, deliver.Notification, heliograph.Reason) {}
+
 // TestTracer: the tracer decides what a POST carries, and hears of it from its change to its end.
 func TestTracer(t *testing.T) {
 	t.Parallel()

@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -50,50 +49,100 @@ func (k *parker) run() {
 	}
 }
 
-// flush writes what all lanes have waiting. A lane whose write fails is noted again: its notifications stay in
-// memory, and the cursor behind them.
+// flush writes what all lanes have waiting, those of all of them together as long as there is something: many ill
+// endpoints cost the disk little more than one. When a write fails its lanes are noted again: their notifications
+// stay in memory, and the cursor behind them.
 func (k *parker) flush(ctx context.Context) error {
 	k.mu.Lock()
 	noted := k.lanes
 	k.lanes = make(map[*lane]struct{}, len(noted))
 	k.mu.Unlock()
-	var errs []error
-	for l := range noted {
-		if err := l.writeWaiting(ctx); err != nil {
-			errs = append(errs, err)
-			k.note(l)
+	for len(noted) > 0 {
+		var taken []*hand
+		for l := range noted {
+			if h := l.take(); h != nil {
+				taken = append(taken, h)
+			} else {
+				delete(noted, l)
+			}
 		}
-	}
-	return errors.Join(errs...)
-}
-
-// writeWaiting writes what the lane has waiting, a message of references at a time, and settles it.
-func (l *lane) writeWaiting(ctx context.Context) error {
-	l.writing.Lock()
-	defer l.writing.Unlock()
-	for {
-		l.mu.Lock()
-		parked := l.parked
-		batch := l.waiting[:min(len(l.waiting), maxRefs)]
-		l.mu.Unlock()
-		if len(batch) == 0 || !parked {
-			return nil
-		}
-		refs := make([]heliograph.ParkedRef, len(batch))
-		for i := range batch {
-			refs[i] = batch[i].ref()
-		}
-		if _, err := l.d.opts.Backlog.Park(ctx, l.endpoint, refs); err != nil {
+		if err := k.write(ctx, taken); err != nil {
+			for l := range noted {
+				k.note(l)
+			}
 			return err
 		}
-		l.mu.Lock()
-		l.waiting = l.waiting[len(batch):]
-		l.written++
-		l.mu.Unlock()
-		l.d.opts.Observer.Backlog(l.endpoint, len(batch), 0)
-		settleAll(batch)
-		clear(batch)
 	}
+	return nil
+}
+
+// write writes what was taken, and puts it away.
+func (k *parker) write(ctx context.Context, taken []*hand) error {
+	if len(taken) == 0 {
+		return nil
+	}
+	lists := make([]Parking, len(taken))
+	for i, h := range taken {
+		lists[i] = Parking{Endpoint: h.lane.endpoint, Refs: h.refs}
+	}
+	err := k.d.opts.Backlog.ParkAll(ctx, lists)
+	for _, h := range taken {
+		h.put(err == nil)
+	}
+	return err
+}
+
+// hand is what was taken of a lane's waiting, to be written. Nobody else takes of it meanwhile.
+type hand struct {
+	lane  *lane
+	batch []pending
+	refs  []heliograph.ParkedRef
+}
+
+// take takes the first of what the lane has waiting, a message of references at the most, or nil.
+func (l *lane) take() *hand {
+	l.writing.Lock()
+	l.mu.Lock()
+	h := &hand{lane: l}
+	if l.parked {
+		h.batch = l.waiting[:min(len(l.waiting), maxRefs)]
+	}
+	l.mu.Unlock()
+	if len(h.batch) == 0 {
+		l.writing.Unlock()
+		return nil
+	}
+	h.refs = make([]heliograph.ParkedRef, len(h.batch))
+	for i := range h.batch {
+		h.refs[i] = h.batch[i].ref()
+	}
+	return h
+}
+
+// put lets go of the lane: what is written leaves it.
+func (h *hand) put(written bool) {
+	l := h.lane
+	defer l.writing.Unlock()
+	if !written {
+		return
+	}
+	l.mu.Lock()
+	l.waiting = l.waiting[len(h.batch):]
+	l.written++
+	l.mu.Unlock()
+	l.d.opts.Observer.Backlog(l.endpoint, len(h.batch), 0)
+	settleAll(h.batch)
+	clear(h.batch)
+}
+
+// writeWaiting writes all that one lane has waiting.
+func (l *lane) writeWaiting(ctx context.Context) error {
+	for h := l.take(); h != nil; h = l.take() {
+		if err := l.d.parker.write(ctx, []*hand{h}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *pending) ref() heliograph.ParkedRef {

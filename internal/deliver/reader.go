@@ -61,7 +61,7 @@ func (r *reader) dispatch(f heliograph.Frame) {
 			r.d.queue(heliograph.Endpoint(n.URL), pending{frame: work, index: uint32(i), sub: n.Subscription})
 		}
 	}
-	r.d.opts.Index.FindAll(work.Changes, r.d.now(), func(change int, hit *match.Hit) {
+	r.d.opts.Index.FindAll(&work.Frame, r.d.now(), func(change int, hit *match.Hit) {
 		m.hit(change)
 		work.left.Add(1)
 		r.d.queue(hit.Target.URL, pending{
