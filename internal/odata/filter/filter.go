@@ -2,6 +2,7 @@ package filter
 
 import (
 	"bytes"
+	"strings"
 	"sync"
 
 	"heliograph.dev/internal/odata"
@@ -59,6 +60,18 @@ func (f *Filter) Match(resource []byte) bool {
 	yes := f.root.eval(e, resource).isTrue()
 	e.give(&f.envs)
 	return yes
+}
+
+// Sees reports whether one of the properties that the filter reads is in the resource: then its answer is about the
+// resource and not about what was left out.
+func (f *Filter) Sees(resource []byte) bool {
+	for _, use := range f.properties {
+		name, _, _ := strings.Cut(use.Name, "/")
+		if member(resource, []byte(name)) != nil {
+			return true
+		}
+	}
+	return len(f.properties) == 0
 }
 
 // env is the memory of one evaluation.

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -66,6 +67,11 @@ func (s *Search) Match(resource []byte) bool {
 		}
 	}
 	return true
+}
+
+// Sees reports whether one of the properties is in the resource.
+func (s *Search) Sees(resource []byte) bool {
+	return slices.ContainsFunc(s.in, func(p *path) bool { return p.raw(resource) != nil })
 }
 
 func (s *Search) stands(e *env, want, resource []byte) bool {
