@@ -74,8 +74,8 @@ func (a *answer) string(name string) string {
 	return s
 }
 
-// send sends a body, which may be nil, with pairs of headers.
-func (w *wire) send(token, method, path string, body map[string]any, header ...string) *answer {
+// send sends a body, which may be nil.
+func (w *wire) send(token, method, path string, body map[string]any) *answer {
 	w.t.Helper()
 	var text io.Reader
 	if body != nil {
@@ -92,9 +92,6 @@ func (w *wire) send(token, method, path string, body map[string]any, header ...s
 	r.Header.Set("Authorization", "Bearer "+token)
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
-	}
-	for i := 0; i < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
 	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
@@ -138,7 +135,8 @@ func (w *wire) create(token string, change map[string]any) *answer {
 // hook is a receiver that proves itself and keeps the collections that come.
 type hook struct {
 	*httptest.Server
-	got chan collection
+	got    chan collection
+	proved chan string // paths
 }
 
 type collection struct {
@@ -149,9 +147,10 @@ type collection struct {
 
 func newHook(t *testing.T) *hook {
 	t.Helper()
-	h := &hook{got: make(chan collection, 100)}
+	h := &hook{got: make(chan collection, 100), proved: make(chan string, 1000)}
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if token := r.URL.Query().Get("validationToken"); token != "" {
+			h.proved <- r.URL.Path
 			w.Header().Set("Content-Type", "text/plain")
 			_, _ = io.WriteString(w, token)
 			return
@@ -211,6 +210,11 @@ func TestContractOfRefusals(t *testing.T) {
 	w := newWire(t)
 	all, none := w.token(client.TokenRequest{}), w.roles("User.Read.All")
 	user := w.token(client.TokenRequest{User: "adele@example.com", Scopes: []string{"Mail.Read"}})
+	own, err := receiver.SelfSigned(receiver.SelfSignedOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := own.EncryptionCertificate
 	const workload = "Operation: Create; Exception: [Status Code: "
 	pem := base64.StdEncoding.EncodeToString([]byte("-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n"))
 	for name, tt := range map[string]struct {
@@ -234,7 +238,10 @@ func TestContractOfRefusals(t *testing.T) {
 		"another's mailbox, contract 5.31":            {user, map[string]any{"resource": "users/megan@example.com/messages"}, 403, "ExtensionError", workload + "Forbidden; Reason: Caller does not have access", "create.mailbox"},
 		"a URL of 2 KB and a byte, contract 22.6":     {all, map[string]any{"notificationUrl": "https://example.com/" + strings.Repeat("x", 2029)}, 400, "InvalidRequest", "Invalid 'notificationUrl' attribute: the URL has 2049 bytes", "create.url"},
 		"a resource of 80 KB and more, contract 22.6": {all, map[string]any{"resource": "users/u1/messages?$filter=" + strings.Repeat("x", 80<<10)}, 400, "InvalidRequest", "Invalid 'resource' attribute: ", "create.resource.syntax"},
-		"a picked certificate id, contract 1.12":      {all, map[string]any{"encryptionCertificateId": strings.Repeat("x", 129)}, 400, "InvalidRequest", "Invalid 'encryptionCertificateId' attribute", "create.certificate.id.length"},
+		"presence without an id, contract 21.9": {w.token(client.TokenRequest{User: "adele@example.com", Scopes: []string{"Presence.Read.All"}}), map[string]any{
+			"resource": "communications/presences/u1", "changeType": "updated", "includeResourceData": true, "encryptionCertificate": certificate,
+		}, 400, "InvalidRequest", "'encryptionCertificateId' is a required property", "create.certificate.missing"},
+		"a picked certificate id, contract 1.12": {all, map[string]any{"encryptionCertificateId": strings.Repeat("x", 129)}, 400, "InvalidRequest", "Invalid 'encryptionCertificateId' attribute", "create.certificate.id.length"},
 	} {
 		a := w.send(tt.token, http.MethodPost, "/v1.0/subscriptions", w.subscription(tt.change))
 		code, message, inner := a.error()
@@ -261,7 +268,7 @@ func TestContractOfManaging(t *testing.T) {
 	folder := w.create(drive, map[string]any{"resource": "users/u1/drive/root", "changeType": "updated"})
 	path := func(a *answer) string { return "/v1.0/subscriptions/" + a.string("id") }
 
-	// contract 7.14: what creating took; and 7.15, 22.5: nothing helps another application.
+	// contract 7.14: what creating took. contract 7.15, 22.5: nothing helps another application.
 	other := w.token(client.TokenRequest{App: "22222222-0000-0000-0000-000000000002"})
 	renewal := map[string]any{"expirationDateTime": time.Now().Add(2 * time.Hour)}
 	for _, method := range []string{http.MethodGet, http.MethodPatch, http.MethodDelete} {
@@ -280,7 +287,7 @@ func TestContractOfManaging(t *testing.T) {
 		}
 	}
 
-	// contract 7.4: one of two properties; and 3.2.12, 7.9, 19.5: what else is sent stays as it was.
+	// contract 7.4: one of two properties. contract 3.2.12, 7.9, 19.5: what else is sent stays as it was.
 	renewed := w.send(mail, http.MethodPatch, path(mailbox), map[string]any{
 		"expirationDateTime": time.Now().Add(3 * time.Hour).UTC().Format(time.RFC3339), "resource": "users/u1/messages?model=B",
 		"changeType": "deleted", "clientState": "x", "lifecycleNotificationUrl": w.hook.URL,
@@ -303,6 +310,33 @@ func TestContractOfManaging(t *testing.T) {
 		if a := w.send(mail, http.MethodPost, path, nil); a.status != http.StatusNoContent {
 			t.Errorf("%s: %d %s", path, a.status, a.text)
 		}
+	}
+}
+
+// contract 22.4: notificationUrl first; a renewal asks nobody, another URL has to prove itself. contract 4.13: every create
+// asks, whatever was proved before.
+func TestContractOfHandshakes(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	token := w.token(client.TokenRequest{})
+	urls := map[string]any{"notificationUrl": w.hook.URL + "/a", "lifecycleNotificationUrl": w.hook.URL + "/b"}
+	path := "/v1.0/subscriptions/" + w.create(token, urls).string("id")
+	urls["resource"] = "users/u2/messages"
+	w.create(token, urls)
+	for _, change := range []map[string]any{
+		{"expirationDateTime": time.Now().Add(2 * time.Hour)}, {"notificationUrl": w.hook.URL + "/a"}, {"notificationUrl": w.hook.URL + "/c"},
+	} {
+		if a := w.send(token, http.MethodPatch, path, change); a.status != http.StatusOK {
+			t.Errorf("%v: %d %s", change, a.status, a.text)
+		}
+	}
+	close(w.hook.proved)
+	var proved []string
+	for p := range w.hook.proved {
+		proved = append(proved, p)
+	}
+	if !slices.Equal(proved, []string{"/a", "/b", "/a", "/b", "/c"}) {
+		t.Errorf("asked: %v", proved)
 	}
 }
 

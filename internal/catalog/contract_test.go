@@ -158,7 +158,7 @@ func TestContractOfInstances(t *testing.T) {
 	}
 }
 
-// contract 6.11: nothing is limited as much as lists; and 22.2: the steps between retries are ours.
+// contract 6.11: nothing is limited as much as lists. contract 22.2: the steps between retries are ours.
 func TestContractOfLimits(t *testing.T) {
 	t.Parallel()
 	p := load(t).Profile()

@@ -69,8 +69,8 @@ func TestContractOfEndpoints(t *testing.T) {
 	s.take(t, 2)
 }
 
-// contract 14.12: a lifecycle notice is tried again as any notification is, and stays the same one; and 13.16, 22.9: no
-// tokens come with it.
+// contract 14.12: a lifecycle notice is tried again as any notification is, and stays the same one. contract 13.16,
+// 22.9: no tokens come with it.
 func TestContractOfNotices(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -106,6 +106,36 @@ func TestContractOfNotices(t *testing.T) {
 	if len(first.Value) != 1 || len(again.Value) != 1 || first.Value[0].ID != again.Value[0].ID || again.Value[0].LifecycleEvent != "missed" || again.Tokens != nil {
 		t.Errorf("%+v\n%+v", first, again)
 	}
+}
+
+// contract 10.7, 22.8: a redirect is not followed, a 410 ends nothing: each is a failure, and the next attempt may do
+// better.
+func TestContractOfFailures(t *testing.T) {
+	t.Parallel()
+	b, s, elsewhere := newBench(t), newSink(t), newSink(t)
+	b.subscribe("u1", s.URL)
+	statuses := []int{http.StatusTemporaryRedirect, http.StatusFound, http.StatusGone, http.StatusNotFound}
+	s.answers(func(n int, w http.ResponseWriter) bool {
+		if n > len(statuses) {
+			return true
+		}
+		w.Header().Set("Location", elsewhere.URL)
+		w.WriteHeader(statuses[n-1])
+		return false
+	})
+	b.start()
+	defer b.stop()
+	b.publish("u1", 1)
+	for n := range statuses {
+		b.poll(t, func() bool { return s.count() > n })
+		b.poll(t, func() bool {
+			e := b.endpoint(s)
+			return e.Parked && e.Resumes.After(b.clock.Now())
+		})
+		b.clock.Advance(10 * time.Minute)
+	}
+	s.take(t, 1)
+	elsewhere.none(t)
 }
 
 // contract 22.2: no more than so many go in one POST.

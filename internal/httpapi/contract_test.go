@@ -7,8 +7,8 @@ import (
 	"heliograph.dev"
 )
 
-// contract 2.12: headers that a request may have change what a subscription is; and 9.4: one that is a leftover of a
-// preview does not.
+// contract 2.12: headers that a request may have change what a subscription is. contract 9.4: one that is a leftover of
+// a preview does not.
 func TestContractOfHeaders(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
