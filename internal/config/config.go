@@ -13,6 +13,7 @@ package config
 import (
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"heliograph.dev"
@@ -112,12 +113,25 @@ type Store struct {
 	Shards int `key:"shards"`
 	// How many nodes of a cluster keep each piece of data: 1, 3 or 5.
 	Replicas int `key:"replicas"`
+	// The file of the keys that everything stored is sealed with. It is made together with a new store. Without it nothing
+	// can be read any more: keep a copy elsewhere. Left out: vault.keys in the data folder. Where nats.url is set and data
+	// is not, it has to be said.
+	KeyFile string `key:"key_file" shape:"file" flag:"key-file"`
 	// How long the change log is kept for those who read it again.
 	Retention time.Duration `key:"retention"`
 	// How large the change log may get. Publishers are refused while it is full.
 	MaxLogBytes Bytes `key:"max_log_bytes"`
 	// How much room the disk must have left. Publishers are refused below it.
 	MinFreeBytes Bytes `key:"min_free_bytes"`
+}
+
+// StoreKeys returns the file of the keys that everything stored is sealed with, or "" when it is not known where it would
+// be.
+func (c *Config) StoreKeys() string {
+	if c.Store.KeyFile == "" && c.Data != "" {
+		return filepath.Join(c.Data, "vault.keys")
+	}
+	return c.Store.KeyFile
 }
 
 // Identity says whose tokens are believed. In dev, the server's own issuer is believed besides.
@@ -248,7 +262,7 @@ func Default(mode Mode) *Config {
 		ShutdownGrace: 20 * time.Second,
 		Listen:        Listen{HTTP: ":8080"},
 		Store: Store{
-			Partitions: 4, Shards: 8, Replicas: 1, Retention: 24 * time.Hour, MaxLogBytes: 32 << 30, MinFreeBytes: 1 << 30,
+			Partitions: 1, Shards: 1, Replicas: 1, Retention: 24 * time.Hour, MaxLogBytes: 32 << 30, MinFreeBytes: 1 << 30,
 		},
 		Catalog: Catalog{Profile: "2026-04", Cloud: "global"},
 		API:     API{Limits: true},
@@ -264,7 +278,6 @@ func Default(mode Mode) *Config {
 	if mode == Dev {
 		c.ShutdownGrace = 5 * time.Second
 		c.Listen.HTTP, c.Listen.HTTPS = "127.0.0.1:8080", "127.0.0.1:8443"
-		c.Store.Partitions, c.Store.Shards = 1, 1
 		c.Store.MaxLogBytes, c.Store.MinFreeBytes = 1<<30, 128<<20
 		c.API.Limits = false
 		c.Outbound.AllowLoopback = true

@@ -41,6 +41,8 @@ func help(key string) string {
 		return "how many streams hold the subscriptions of a new store, up to 64"
 	case "store.replicas":
 		return "how many nodes of a cluster keep each piece of data: 1, 3 or 5"
+	case "store.key_file":
+		return "the file of the keys that everything stored is sealed with"
 	case "store.retention":
 		return "how long the change log is kept for those who read it again"
 	case "store.max_log_bytes":

@@ -103,6 +103,8 @@ func (v *validator) store() {
 			v.fail("nats.url", "an address is no place for a password: keep it in a file and name that in nats.credentials")
 		}
 	}
+	v.failIf(n.URL != "" && v.c.StoreKeys() == "", "store.key_file",
+		"what is kept in NATS is sealed with keys that outlive this process: name their file (--key-file FILE), the same for each node")
 	if !slices.Contains([]int{1, 3, 5}, s.Replicas) {
 		v.fail("store.replicas", "%d replicas form no majority that one lost node leaves standing: write 1, 3 or 5", s.Replicas)
 	}

@@ -17,7 +17,7 @@ func sound(mode config.Mode) *config.Config {
 		c.Data, c.Identity.Tenant = "/var/lib/heliograph", "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 		c.Identity.Issuers = []config.Issuer{{URL: "https://login.example.org/{tenantid}/v2.0"}}
 	} else {
-		c.TLS.LocalCA = "/home/ann/.config/heliograph/ca"
+		c.Data, c.TLS.LocalCA = "/home/ann/heliograph", "/home/ann/.config/heliograph/ca"
 	}
 	return c
 }
@@ -25,8 +25,10 @@ func sound(mode config.Mode) *config.Config {
 func TestSoundConfigurations(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]func(*config.Config){
-		"as it is":         func(*config.Config) {},
-		"an engine":        func(c *config.Config) { c.Data, c.NATS.URL = "", "nats://a:4222,tls://b:4222" },
+		"as it is": func(*config.Config) {},
+		"an engine": func(c *config.Config) {
+			c.Data, c.NATS.URL, c.Store.KeyFile = "", "nats://a:4222,tls://b:4222", "vault.keys"
+		},
 		"a replicated one": func(c *config.Config) { c.NATS.URL, c.Store.Replicas = "nats://a:4222", 3 },
 		"only https": func(c *config.Config) {
 			c.Listen.HTTP, c.Listen.HTTPS, c.TLS.Certificate, c.TLS.Key = "", ":8443", "c.pem", "k.pem"
@@ -87,6 +89,7 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 		{key: "nats.accept_lazy_fsync", about: "nats.url", change: func(c *config.Config) { c.NATS.AcceptLazyFsync = true }},
 		{key: "store.replicas", about: "nats.url", change: func(c *config.Config) { c.Store.Replicas = 3 }},
 		{key: "store.replicas", about: "1, 3 or 5", change: func(c *config.Config) { c.NATS.URL, c.Store.Replicas = "nats://a", 2 }},
+		{key: "store.key_file", about: "--key-file", change: func(c *config.Config) { c.Data, c.NATS.URL = "", "nats://a" }},
 		{key: "nats.url", about: "no NATS address", change: func(c *config.Config) { c.NATS.URL = "a:4222" }},
 		{key: "nats.url", about: "nats.credentials", change: func(c *config.Config) { c.NATS.URL = "nats://u:s3cr3t@a:4222" }},
 		{key: "store.partitions", about: "at least 1", change: func(c *config.Config) { c.Store.Partitions = -1 }},

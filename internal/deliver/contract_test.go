@@ -108,6 +108,32 @@ func TestContractOfNotices(t *testing.T) {
 	}
 }
 
+// contract 10.4, 10.6: every 2xx is a receipt, whatever it means to the receiver; a 5xx asks for another attempt.
+func TestContractOfReceipts(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{200, 201, 202, 204, 299, 500, 503, 599} {
+		b, s := newBench(t), newSink(t)
+		b.subscribe("u1", s.URL)
+		s.answers(func(n int, w http.ResponseWriter) bool {
+			if n == 1 {
+				w.WriteHeader(status)
+			}
+			return n > 1
+		})
+		b.start()
+		b.publish("u1", 1)
+		b.poll(t, func() bool { return s.count() == 1 })
+		if status >= 500 {
+			b.poll(t, func() bool { return b.endpoint(s).Parked })
+			b.clock.Advance(time.Minute)
+			s.take(t, 1)
+		}
+		b.awaitCursor(t) // nothing is left to do
+		s.none(t)
+		b.stop()
+	}
+}
+
 // contract 10.7, 22.8: a redirect is not followed, a 410 ends nothing: each is a failure, and the next attempt may do
 // better.
 func TestContractOfFailures(t *testing.T) {

@@ -33,6 +33,7 @@ var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 type bench struct {
 	tb     testing.TB
 	clock  *clock.Manual
+	time   clock.Clock // clock, but in benchmarks
 	engine *engine.Engine
 	index  *match.Index
 	cat    *catalog.Catalog
@@ -48,18 +49,20 @@ type bench struct {
 func newBench(tb testing.TB) *bench {
 	tb.Helper()
 	b := &bench{tb: tb, clock: clock.NewManual(start), heard: newObserver(), limits: deliver.DefaultLimits()}
+	b.time = b.clock
+	now := func() time.Time { return b.time.Now() }
 	b.limits.SaveEvery, b.limits.ParkEvery = 5*time.Millisecond, 5*time.Millisecond
 	var err error
 	if b.cat, err = catalog.Load(); err != nil {
 		tb.Fatal(err)
 	}
 	b.index = match.New(b.cat)
-	b.engine, err = engine.Open(tb.Context(), engine.Options{Dir: tb.TempDir(), Logger: slog.New(slog.DiscardHandler), Now: b.clock.Now})
+	b.engine, err = engine.Open(tb.Context(), engine.Options{Dir: tb.TempDir(), Logger: slog.New(slog.DiscardHandler), Now: now})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = b.engine.Close(context.Background()) })
-	b.out = outbound.New(outbound.Options{AllowLoopback: true, AllowHTTP: true, Now: b.clock.Now})
+	b.out = outbound.New(outbound.Options{AllowLoopback: true, AllowHTTP: true, Now: now})
 	tb.Cleanup(b.out.Close)
 	return b
 }
@@ -84,7 +87,7 @@ func (b *bench) start() {
 			First: 2 * time.Second, Max: 10 * time.Minute, Factor: 2, Window: 4 * time.Hour,
 			FirstTimeout: 3 * time.Second, Timeout: 10 * time.Second, MaxRetryAfter: time.Hour,
 		},
-		Health: health.Rules(b.cat.Profile().Endpoint), Drop: b.drop, Limits: b.limits, Observer: b.heard, Clock: b.clock, Dice: func() float64 { return 0 },
+		Health: health.Rules(b.cat.Profile().Endpoint), Drop: b.drop, Limits: b.limits, Observer: b.heard, Clock: b.time, Dice: func() float64 { return 0 },
 		Tracer: b.tracer, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err := b.d.Start(b.tb.Context(), backlog); err != nil {
@@ -141,7 +144,7 @@ func (b *bench) subscribe(mailbox, url string, edit ...func(*heliograph.Subscrip
 	s := &heliograph.Subscription{
 		ID: heliograph.NewGUID(), Tenant: tenant, App: "app", Row: "message", ChangeType: heliograph.Created | heliograph.Updated,
 		Resource: "/Users/" + mailbox + "/messages", Path: "users/" + mailbox + "/messages", NotificationURL: url,
-		ClientState: heliograph.NewSecret("state of " + mailbox), Expires: start.Add(100 * time.Hour),
+		ClientState: heliograph.NewSecret("state of " + mailbox), Expires: b.time.Now().Add(100 * time.Hour),
 	}
 	for _, e := range edit {
 		e(s)
@@ -165,7 +168,7 @@ func (b *bench) change(mailbox string) heliograph.Change {
 	resource := fmt.Sprintf("users/%s/messages/m%d", mailbox, b.sent)
 	return heliograph.Change{
 		ID: heliograph.DeriveGUID(resource), Tenant: tenant, Type: heliograph.Created, Resource: resource,
-		Time: b.clock.Now(), Accepted: b.clock.Now(),
+		Time: b.time.Now(), Accepted: b.time.Now(),
 	}
 }
 

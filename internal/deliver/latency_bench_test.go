@@ -65,6 +65,7 @@ func benchLatency(b *testing.B, dead int) {
 	real := clock.System()
 	h := newBench(b)
 	h.limits = deliver.DefaultLimits()
+	h.time = real // so that time-outs, parking and retries happen while the healthy one is measured
 	watch := &stopwatch{at: map[int]time.Time{}, seen: make(chan struct{}, b.N), now: real.Now}
 	healthy := httptest.NewServer(watch)
 	b.Cleanup(healthy.Close)
@@ -86,10 +87,17 @@ func benchLatency(b *testing.B, dead int) {
 		h.subscribe("ill", fmt.Sprintf("%s/%d", silent.URL, i))
 	}
 	h.start()
-	if dead > 0 { // 1,000 for each dead endpoint, before and while the healthy one is measured
+	if dead > 0 { // 1,000 wait for each dead endpoint
 		for range 10 {
 			h.publish("ill", 100)
 		}
+		h.poll(b, func() bool {
+			waiting := 0
+			for _, e := range h.d.Endpoints() {
+				waiting += e.Pending + e.Flights
+			}
+			return waiting >= dead*999
+		})
 	}
 	sent := make([]time.Time, b.N)
 	first := h.sent + 1

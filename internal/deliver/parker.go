@@ -49,6 +49,9 @@ func (k *parker) run() {
 	}
 }
 
+// maxTogether bounds the references of one write, to some 200 KB: publishers' own syncs come in between.
+const maxTogether = 4096
+
 // flush writes what all lanes have waiting, those of all of them together as long as there is something: many ill
 // endpoints cost the disk little more than one. When a write fails its lanes are noted again: their notifications
 // stay in memory, and the cursor behind them.
@@ -59,9 +62,14 @@ func (k *parker) flush(ctx context.Context) error {
 	k.mu.Unlock()
 	for len(noted) > 0 {
 		var taken []*hand
+		refs := 0
 		for l := range noted {
+			if refs >= maxTogether {
+				break
+			}
 			if h := l.take(); h != nil {
 				taken = append(taken, h)
+				refs += len(h.refs)
 			} else {
 				delete(noted, l)
 			}
