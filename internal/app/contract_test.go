@@ -137,6 +137,7 @@ type hook struct {
 	*httptest.Server
 	got    chan collection
 	proved chan string // paths
+	before func()      // it answers; may be nil
 }
 
 type collection struct {
@@ -161,6 +162,9 @@ func newHook(t *testing.T) *hook {
 			return
 		}
 		h.got <- c
+		if h.before != nil {
+			h.before()
+		}
 	}))
 	t.Cleanup(h.Close)
 	return h
@@ -428,5 +432,54 @@ func TestContractOfNotifications(t *testing.T) {
 	// contract 22.2: nothing says what sent it.
 	if _, ok := basic.header["User-Agent"]; ok || basic.header.Get("Content-Type") != "application/json; charset=utf-8" {
 		t.Errorf("headers %v", basic.header)
+	}
+}
+
+// contract 13.12: in one POST, one token for each application and tenant.
+func TestContractOfTokens(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, func(o *app.Options) { o.Config.Delivery.LaneFlights = 1 })
+	s, err := receiver.SelfSigned(receiver.SelfSignedOptions{ID: "c1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate, first := make(chan struct{}), make(chan struct{}, 1)
+	w.hook.before = func() {
+		select {
+		case first <- struct{}{}:
+			<-gate // what comes meanwhile shares the next POST
+		default:
+		}
+	}
+	apps := []string{richApp, "22222222-0000-0000-0000-000000000002"}
+	appOf := map[any]string{}
+	for _, id := range apps {
+		for _, mailbox := range []string{"u1", "u2"} {
+			made := w.create(w.token(client.TokenRequest{App: id}), map[string]any{
+				"resource": "users/" + mailbox + "/messages?$select=subject", "includeResourceData": true,
+				"encryptionCertificate": s.EncryptionCertificate, "encryptionCertificateId": s.EncryptionCertificateID,
+			})
+			appOf[made.string("id")] = id
+		}
+	}
+	w.create(w.token(client.TokenRequest{}), map[string]any{"resource": "users/u3/messages"})
+	api := connect(t, w.App)
+	publish(t, api, "users/u3/messages/m")
+	if c := w.hook.take(t); len(c.Tokens) != 0 {
+		t.Errorf("tokens without resource data: %v", c.Tokens)
+	}
+	publish(t, api, "users/u1/messages/m")
+	publish(t, api, "users/u2/messages/m")
+	close(gate)
+	for items := 0; items < 4; {
+		c := w.hook.take(t)
+		told := map[string]bool{}
+		for _, v := range c.Value {
+			told[appOf[v["subscriptionId"]]] = true
+		}
+		items += len(c.Value)
+		if len(c.Tokens) != len(told) {
+			t.Errorf("%d tokens for %v", len(c.Tokens), c.Value)
+		}
 	}
 }

@@ -160,7 +160,7 @@ func TestTheClockMovesBack(t *testing.T) {
 
 // Every hour for two weeks: what is signed can be verified with the keys that a receiver fetched at any time in the
 // day before, and until it ends with those that are published then; and old keys go.
-func TestRotation(t *testing.T) {
+func TestRotation(t *testing.T) { // contract 13.14
 	t.Parallel()
 	manual := clock.NewManual(time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC))
 	tokens := open(t, manual, token.Options{})
@@ -324,7 +324,7 @@ func TestStoredKeysThatAreDamaged(t *testing.T) {
 	}
 }
 
-func TestPublishedAddresses(t *testing.T) { // clients.md, trap 5
+func TestPublishedAddresses(t *testing.T) { // contract 13.14
 	t.Parallel()
 	tokens := open(t, clock.NewManual(time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC)), token.Options{Base: "http://server"})
 	id := string(tenant)
