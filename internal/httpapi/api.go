@@ -29,7 +29,7 @@ type Subscriptions interface {
 	List(ctx context.Context, caller *heliograph.Caller, r subscribe.ListRequest) (subscribe.List, error)
 	Update(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID, r subscribe.UpdateRequest) (*heliograph.Subscription, error)
 	Delete(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) error
-	Reauthorize(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) error
+	Reauthorize(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) (*heliograph.Subscription, error)
 }
 
 // Resources knows what can change.

@@ -166,11 +166,15 @@ func (s *shelf) Delete(_ context.Context, _ *heliograph.Caller, id heliograph.Su
 	return err
 }
 
-func (s *shelf) Reauthorize(_ context.Context, _ *heliograph.Caller, id heliograph.SubscriptionID) error {
+func (s *shelf) Reauthorize(_ context.Context, _ *heliograph.Caller, id heliograph.SubscriptionID) (*heliograph.Subscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, err := s.find(id)
-	return err
+	i, err := s.find(id)
+	if err != nil {
+		return nil, err
+	}
+	sub := s.list[i]
+	return &sub, nil
 }
 
 // mail knows the paths of messages, and no others.

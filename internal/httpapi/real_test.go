@@ -122,6 +122,26 @@ func (s *real) as(id string) *client.Client {
 	return c
 }
 
+// header returns the header of what an application gets.
+func (s *real) header(id, path string) http.Header {
+	s.t.Helper()
+	token, _, err := s.issuer.Mint(s.t.Context(), devissuer.MintRequest{Base: s.URL, Tenant: tenant, App: id})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.URL+path, http.NoBody)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token.Reveal())
+	response, err := s.Client().Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response.Header
+}
+
 // receiver answers handshakes as spoil makes of the token.
 func receiver(t *testing.T, spoil func(token string) string) (url string, seen func() []string) {
 	t.Helper()
@@ -195,6 +215,10 @@ func TestRealSubscription(t *testing.T) {
 	}
 	if err := mine.ReauthorizeSubscription(t.Context(), made.ID); err != nil {
 		t.Error(err)
+	}
+	// contract 7.11: within ten minutes of the renewal, which is told, and can be read later
+	if advice := s.header(app, "/v1.0/subscriptions/"+made.ID).Get("Heliograph-Advice"); !strings.HasPrefix(advice, "updated and reauthorized within too short a time at 2") {
+		t.Errorf("advice %q", advice)
 	}
 	if err := mine.DeleteSubscription(t.Context(), made.ID); err != nil {
 		t.Error(err)

@@ -77,7 +77,7 @@ func (a *API) routes() []route {
 		{graph, http.MethodGet, "subscriptions/{id}", signedIn, gets, do(readOne, subs.Get, shown)},
 		{graph, http.MethodPatch, "subscriptions/{id}", signedIn, writes, do(a.readUpdate, a.update, shown)},
 		{graph, http.MethodDelete, "subscriptions/{id}", signedIn, writes, do(readID, nothing(subs.Delete), done)},
-		{graph, http.MethodPost, "subscriptions/{id}/reauthorize", signedIn, renewals, do(readID, nothing(subs.Reauthorize), done)},
+		{graph, http.MethodPost, "subscriptions/{id}/reauthorize", signedIn, renewals, do(readID, subs.Reauthorize, reauthorized)},
 		{graph, http.MethodPost, batchPath, signedIn, unlimited, do(a.readBatch, a.runBatch, ranBatch)},
 		{graph, http.MethodGet, "", anyone, unlimited, do(readNothing, a.describeService, describedService)},
 		{graph, http.MethodGet, "$metadata", anyone, unlimited, fixed("application/xml; charset=utf-8", reference.Metadata())},

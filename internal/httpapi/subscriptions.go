@@ -163,10 +163,24 @@ func shown(x *exchange, s *heliograph.Subscription) answer {
 	if f.metadata != bare {
 		w.Context = x.root() + contextOf(x.chosen) + "/$entity"
 	}
-	if x.chosen == nil {
-		return answer{status: http.StatusOK, media: f.media(), body: w}
+	ans := answer{status: http.StatusOK, header: adviceOn(s), media: f.media(), body: w}
+	if x.chosen != nil {
+		ans.body = part{w, x.chosen}
 	}
-	return answer{status: http.StatusOK, media: f.media(), body: part{w, x.chosen}}
+	return ans
+}
+
+func reauthorized(_ *exchange, s *heliograph.Subscription) answer {
+	return answer{status: http.StatusNoContent, header: adviceOn(s)}
+}
+
+// adviceOn tells whoever reads or changes a subscription that it was once updated and reauthorized at the same time,
+// which Graph warns of (contract 7.11).
+func adviceOn(s *heliograph.Subscription) http.Header {
+	if s.Hurried.IsZero() {
+		return nil
+	}
+	return http.Header{"Heliograph-Advice": {"updated and reauthorized within too short a time at " + stamp(s.Hurried)}}
 }
 
 // listed answers a list. Its items do not tell their clientState (contract 6.3).

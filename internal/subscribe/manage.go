@@ -69,15 +69,14 @@ func (d *draft) put(r *UpdateRequest) {
 
 // Reauthorize lets the caller's token stand behind the subscription from now on. Its expiry stays (contract
 // 7.10).
-func (s *Service) Reauthorize(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) error {
-	_, err := s.change(ctx, caller, id, func(d *draft) error {
+func (s *Service) Reauthorize(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID) (*heliograph.Subscription, error) {
+	return s.change(ctx, caller, id, func(d *draft) error {
 		if err := d.judge(reauthorizeRules()); err != nil {
 			return err
 		}
 		d.sub.Reauthorized = d.now
 		return nil
 	})
-	return err
 }
 
 // Delete removes a subscription. Nothing more is sent for it.

@@ -163,7 +163,7 @@ func TestReauthorize(t *testing.T) { // contract 7.10, 7.12
 	b, c := newBench(t), user("Mail.Read")
 	s := b.created(t, c)
 	c.Expires = start.Add(2 * time.Hour)
-	if err := b.service.Reauthorize(t.Context(), c, s.ID); err != nil {
+	if _, err := b.service.Reauthorize(t.Context(), c, s.ID); err != nil {
 		t.Fatal(err)
 	}
 	got, err := b.service.Get(t.Context(), c, s.ID)
@@ -171,7 +171,7 @@ func TestReauthorize(t *testing.T) { // contract 7.10, 7.12
 		t.Errorf("%+v, %v", got, err)
 	}
 	c.Scopes = []string{"User.Read"}
-	if err := b.service.Reauthorize(t.Context(), c, s.ID); refusal(t, err).Rule != "create.permission" {
+	if _, err := b.service.Reauthorize(t.Context(), c, s.ID); refusal(t, err).Rule != "create.permission" {
 		t.Errorf("without access: %v", err)
 	}
 }
@@ -198,8 +198,9 @@ func (b *bench) goneFor(t *testing.T, c *heliograph.Caller, id heliograph.Subscr
 	until := b.clock.Now().Add(time.Hour).Format(time.RFC3339)
 	_, get := b.service.Get(t.Context(), c, id)
 	_, update := b.service.Update(t.Context(), c, id, subscribe.UpdateRequest{ExpirationDateTime: &until})
+	_, reauthorize := b.service.Reauthorize(t.Context(), c, id)
 	for name, err := range map[string]error{
-		"get": get, "update": update, "delete": b.service.Delete(t.Context(), c, id), "reauthorize": b.service.Reauthorize(t.Context(), c, id),
+		"get": get, "update": update, "delete": b.service.Delete(t.Context(), c, id), "reauthorize": reauthorize,
 	} {
 		got := refusal(t, err)
 		if got.Kind != heliograph.NotFound || got.Code != "ResourceNotFound" || got.Message != "The object was not found." {

@@ -174,7 +174,8 @@ func TestReauthorizeGap(t *testing.T) {
 		return err
 	}
 	reauthorize := func(b *bench, c *heliograph.Caller, id heliograph.SubscriptionID) error {
-		return b.service.Reauthorize(t.Context(), c, id)
+		_, err := b.service.Reauthorize(t.Context(), c, id)
+		return err
 	}
 	type call = func(*bench, *heliograph.Caller, heliograph.SubscriptionID) error
 	for name, tt := range map[string]struct {
