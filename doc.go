@@ -70,8 +70,8 @@
 // # What is kept
 //
 // [heliograph.dev/internal/engine] keeps what must survive, on NATS JetStream: the log of changes (in the form of
-// [heliograph.dev/internal/engine/frame]), the backlog of ill endpoints, and records. It is the only package that knows
-// NATS.
+// [heliograph.dev/internal/engine/frame]), the backlog of ill endpoints, and records, all of it sealed. It is the only
+// package that knows NATS.
 //
 // # Around it
 //

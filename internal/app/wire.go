@@ -24,6 +24,7 @@ import (
 	"heliograph.dev/internal/match"
 	"heliograph.dev/internal/outbound"
 	"heliograph.dev/internal/retry"
+	"heliograph.dev/internal/seal/vault"
 	"heliograph.dev/internal/subscribe"
 	"heliograph.dev/internal/telemetry"
 )
@@ -32,6 +33,7 @@ import (
 type parts struct {
 	metrics       *telemetry.Metrics
 	catalog       *catalog.Catalog
+	vault         *vault.Vault
 	engine        *engine.Engine
 	index         *match.Index
 	registry      *subscribe.Registry
@@ -59,6 +61,7 @@ func (a *App) wire(ctx context.Context) error {
 		{"load the catalog", a.loadCatalog},
 		{"open the engine", a.openEngine},
 		{"build the index", a.buildIndex},
+		{"keep the keys", a.keepKeys},
 		{"load the local authority", a.loadAuthority},
 		{"set up outbound calls", a.setUpOutbound},
 		{"set up subscriptions", a.setUpSubscriptions},
@@ -93,7 +96,7 @@ func (a *App) openEngine(ctx context.Context) error {
 		Dir: a.cfg.Data, NATS: a.cfg.NATS.URL, Credentials: a.cfg.NATS.Credentials,
 		Partitions: a.cfg.Store.Partitions, Shards: a.cfg.Store.Shards, Replicas: a.cfg.Store.Replicas,
 		MaxLogBytes: int64(a.cfg.Store.MaxLogBytes), MinFreeBytes: uint64(a.cfg.Store.MinFreeBytes), //nolint:gosec // validated
-		AcceptLazySync: a.cfg.NATS.AcceptLazyFsync, Logger: a.log, Now: a.clock.Now,
+		AcceptLazySync: a.cfg.NATS.AcceptLazyFsync, Vault: a.openVault, Logger: a.log, Now: a.clock.Now,
 	}
 	if a.cfg.NATS.CA != "" {
 		roots, err := certPool(a.cfg.NATS.CA)
@@ -125,6 +128,8 @@ func (a *App) buildIndex(ctx context.Context) error {
 	select {
 	case <-watch.Ready():
 		return nil
+	case <-watch.Done():
+		return watch.Err()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
