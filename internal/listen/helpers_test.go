@@ -54,14 +54,42 @@ func receive(t *testing.T, opts listen.Options) hook {
 }
 
 type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
+	mu    sync.Mutex
+	text  bytes.Buffer
+	wrote chan struct{} // closed at the next write
 }
 
 func (b *buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.wrote != nil {
+		close(b.wrote)
+		b.wrote = nil
+	}
 	return b.text.Write(p)
+}
+
+// await waits until the text stands in the output: a sender is answered before anything is printed.
+func (b *buffer) await(t *testing.T, text string) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		b.mu.Lock()
+		found := strings.Contains(b.text.String(), text)
+		if b.wrote == nil {
+			b.wrote = make(chan struct{})
+		}
+		wrote := b.wrote
+		b.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-wrote:
+		case <-deadline:
+			t.Fatalf("%q was not printed", text)
+		}
+	}
 }
 
 func (b *buffer) String() string {

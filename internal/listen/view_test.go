@@ -32,6 +32,7 @@ func tell(t *testing.T, opts listen.Options) string {
 	r := receive(t, opts)
 	send(t, http.MethodPost, r.URL+"/hook?validationToken=Validation%3a+x", "")
 	send(t, http.MethodPost, r.URL+"/hook", story)
+	r.out.await(t, "s4") // the last of the story
 	send(t, http.MethodPost, r.URL+"/hook", "hello")
 	r.Close()
 	return r.output()
