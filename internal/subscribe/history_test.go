@@ -40,6 +40,7 @@ func (echoing) Exchange(_ context.Context, call subscribe.Call) subscribe.Exchan
 
 // history is a service on a store that takes no time, in that world.
 type history struct {
+	catalog  *catalog.Catalog
 	service  *subscribe.Service
 	registry *subscribe.Registry
 	clock    *clock.Manual
@@ -55,7 +56,7 @@ func newHistory(limits ...catalog.QuotaLimit) (*history, error) {
 	if c, err = c.WithQuotas(limits...); err != nil {
 		return nil, err
 	}
-	h := &history{clock: clock.NewManual(start), store: &memory{records: make(map[string]heliograph.Record)}, sink: newSink()}
+	h := &history{catalog: c, clock: clock.NewManual(start), store: &memory{records: make(map[string]heliograph.Record)}, sink: newSink()}
 	h.registry = subscribe.NewRegistry(h.sink, slog.New(slog.DiscardHandler))
 	h.store.apply = h.registry.Apply
 	h.service = subscribe.New(subscribe.Options{
