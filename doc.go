@@ -77,8 +77,8 @@
 //
 // [heliograph.dev/internal/app] wires all of this in one list and stops it in the opposite order. Time comes from
 // [heliograph.dev/internal/clock], so that it can be moved. [heliograph.dev/internal/config] reads what the operator
-// says, [heliograph.dev/internal/telemetry] tells what happens, [heliograph.dev/internal/localca] makes certificates for
-// development. [heliograph.dev/cmd/heliograph] is the binary, [heliograph.dev/internal/cli] its commands,
+// says, [heliograph.dev/internal/telemetry] tells what happens, [heliograph.dev/internal/telemetry/trace] what happened
+// to one change, and [heliograph.dev/internal/localca] makes certificates for development. [heliograph.dev/cmd/heliograph] is the binary, [heliograph.dev/internal/cli] its commands,
 // [heliograph.dev/internal/listen] the receiver among them.
 //
 // Two packages are for programs of others: [heliograph.dev/client] speaks to a server, and

@@ -87,6 +87,7 @@ func house() map[string]room {
 		"seal/vault":         {edge, "heliograph seal/keyfile seal/xaes"},
 		"source/drive":       {edge, "heliograph clock source/drive/settle"},
 		"telemetry":          {edge, "heliograph deliver ingest"},
+		"telemetry/trace":    {edge, "heliograph clock deliver ingest telemetry"},
 
 		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine health httpapi identity identity/devissuer ingest " +
 			"localca match outbound retry seal seal/recent seal/token seal/vault source/drive subscribe telemetry throttle"},
@@ -100,7 +101,7 @@ func house() map[string]room {
 // below it.
 func powers() map[string]string {
 	return map[string]string{
-		"net/http":            "app client cloudevents httpapi identity identity/devissuer listen origin outbound receiver seal/token telemetry",
+		"net/http":            "app client cloudevents httpapi identity identity/devissuer listen origin outbound receiver seal/token telemetry telemetry/trace",
 		"os":                  "app cli cmd/heliograph config engine identity/devissuer listen localca seal/keyfile source/drive",
 		"os/exec":             "",
 		"os/signal":           "cmd/heliograph",
