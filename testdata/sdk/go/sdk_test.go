@@ -176,7 +176,7 @@ func TestGoSDK(t *testing.T) {
 	overHTTP.SetBaseUrl(s.url + "/v1.0")
 
 	secureHost, _ := url.Parse(s.secure)
-	provider, err := azure.NewAzureIdentityAuthenticationProviderWithScopesAndValidHosts(credential, []string{scope}, []string{secureHost.Host, secureHost.Hostname()})
+	provider, err := azure.NewAzureIdentityAuthenticationProviderWithScopesAndValidHosts(credential, []string{scope}, []string{secureHost.Hostname()})
 	if err != nil {
 		t.Fatal(err)
 	}
