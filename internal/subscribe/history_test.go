@@ -59,10 +59,15 @@ func newHistory(limits ...catalog.QuotaLimit) (*history, error) {
 	h := &history{catalog: c, clock: clock.NewManual(start), store: &memory{records: make(map[string]heliograph.Record)}, sink: newSink()}
 	h.registry = subscribe.NewRegistry(h.sink, slog.New(slog.DiscardHandler))
 	h.store.apply = h.registry.Apply
-	h.service = subscribe.New(subscribe.Options{
-		Catalog: c, Store: h.store, Index: h.store, Registry: h.registry, Endpoints: echoing{}, Clock: h.clock, Scan: h.store.scan,
-	})
+	h.start(h.store)
 	return h, nil
+}
+
+// start begins with a service whose commits go through store.
+func (h *history) start(store subscribe.Store) {
+	h.service = subscribe.New(subscribe.Options{
+		Catalog: h.catalog, Store: store, Index: h.store, Registry: h.registry, Endpoints: echoing{}, Clock: h.clock, Scan: h.store.scan,
+	})
 }
 
 // newEngineHistory is a service on the engine, in that world.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"heliograph.dev"
@@ -375,43 +376,52 @@ func (m *memory) spoiled(tenant heliograph.TenantID) []heliograph.Write {
 	return writes
 }
 
-// TestOrdersTogether has many creates of one tenant wait for one commit: they go together in the next.
+// gated is a store whose commits wait to be let through.
+type gated struct {
+	*memory
+	gate    chan struct{}
+	commits int
+}
+
+func (g *gated) Commit(ctx context.Context, tenant heliograph.TenantID, writes []heliograph.Write) (uint64, error) {
+	<-g.gate
+	g.commits++
+	return g.memory.Commit(ctx, tenant, writes)
+}
+
+// TestOrdersTogether has many creates of one tenant come while a commit is on its way: they go together in the next.
 func TestOrdersTogether(t *testing.T) {
 	t.Parallel()
-	b, store := newMemoryBench(t)
-	commits := make(chan error) // nobody takes them yet: the first commit waits
-	store.mu.Lock()
-	store.commits = commits
-	store.mu.Unlock()
-	c := user("Mail.Read")
-	const creates = 40
-	results := make(chan error, creates)
-	for i := range creates {
-		go func() {
-			_, err := b.service.Create(t.Context(), c, b.of("me/mailFolders/f"+strconv.Itoa(i)+"/messages", "created"))
-			results <- err
-		}()
-	}
-	total := 0
-	for done := 0; done < creates; {
-		select {
-		case err := <-commits:
-			if total++; err != nil {
-				t.Error(err)
-			}
-		case err := <-results:
-			if done++; err != nil {
-				t.Error(err)
-			}
+	synctest.Test(t, func(t *testing.T) {
+		h, err := newHistory()
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if total > creates/2 {
-		t.Errorf("%d commits for %d creates", total, creates)
-	}
-	store.mu.Lock()
-	store.commits = nil
-	store.mu.Unlock()
-	b.consistentCounters(t)
+		store := &gated{memory: h.store, gate: make(chan struct{})}
+		h.start(store)
+		c := user("Mail.Read")
+		var wg sync.WaitGroup
+		for i := range 40 {
+			wg.Go(func() {
+				r := requestFor("me/mailFolders/f"+strconv.Itoa(i)+"/messages", "created", start.Add(time.Hour))
+				if _, err := h.service.Create(t.Context(), c, r); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		for range 2 {
+			synctest.Wait() // until all who are not in the commit wait for the next
+			store.gate <- struct{}{}
+		}
+		wg.Wait()
+		if store.commits != 2 {
+			t.Errorf("%d commits", store.commits)
+		}
+		close(store.gate)
+		if err := h.consistent(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A create whose caller has gone is not begun, and does not keep the others waiting.
