@@ -217,7 +217,7 @@ func permission(d *draft) error {
 	}
 	kind, what, present := "application", "role", "Roles"
 	if d.caller.Delegated {
-		kind, what, present = "delegated", "scope", "Scopes"
+		kind, what, present = "delegated (work or school account)", "scope", "Scopes"
 	}
 	if d.caller.Personal {
 		kind = "delegated (personal Microsoft account)"
