@@ -351,7 +351,7 @@ func TestConnectionsInAllAreBounded(t *testing.T) {
 	for slow.accepted.Load() < 2 { // both slots are taken
 		_ = post(t, c, "http://"+slow.addr, time.Millisecond)
 	}
-	quick := newRaw(t, answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+	quick := newRaw(t, answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
 	if a := post(t, c, "http://"+quick.addr, patient); a.Reason != heliograph.TimedOut || quick.accepted.Load() != 0 {
 		t.Errorf("a third connection: %+v", a)
 	}
