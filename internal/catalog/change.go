@@ -163,3 +163,6 @@ func (i *Instance) ODataType(rich bool) string { return i.form(rich).odataType }
 
 // ID returns resourceData's id, or "" to leave it out.
 func (i *Instance) ID() string { return i.change.id.text(&i.values, "") }
+
+// AppendID appends what ID returns.
+func (i *Instance) AppendID(b []byte) []byte { return i.change.id.append(b, &i.values, "") }

@@ -30,6 +30,11 @@ func (s *Selection) Match(resource []byte) bool {
 	return (s.Filter == nil || s.Filter.Match(resource)) && (s.Search == nil || s.Search.Match(resource))
 }
 
+// Sees reports whether this JSON tells what the conditions ask: whether some property that they read is there.
+func (s *Selection) Sees(resource []byte) bool {
+	return (s.Filter == nil || s.Filter.Sees(resource)) && (s.Search == nil || s.Search.Sees(resource))
+}
+
 // String returns the conditions in their canonical form: equal texts of subscriptions of one row decide the same.
 func (s *Selection) String() string {
 	var b strings.Builder

@@ -86,7 +86,7 @@ func benchmarkFind(b *testing.B, size, n int) {
 		changes(list, done, n)
 		b.StartTimer()
 		for i := 0; i < len(list) && done < b.N; i += size {
-			x.FindAll(list[i:i+size], start, visit)
+			x.FindAll(&heliograph.Frame{Sequence: 1, Changes: list[i : i+size]}, start, visit)
 			done += size
 		}
 	}

@@ -15,9 +15,10 @@ func TestFindDoesNotAllocate(t *testing.T) { //nolint:paralleltest // counts the
 	list := make([]heliograph.Change, 256)
 	changes(list, 0, 1000)
 	visit := func(int, *match.Hit) {}
-	x.FindAll(list, start, visit)
+	frame := heliograph.Frame{Sequence: 1, Changes: list}
+	x.FindAll(&frame, start, visit)
 	// The pool of finders may be emptied now and then; with the race detector it is, often.
-	if got := testing.AllocsPerRun(100, func() { x.FindAll(list, start, visit) }); got > float64(len(list))/2 {
+	if got := testing.AllocsPerRun(100, func() { x.FindAll(&frame, start, visit) }); got > float64(len(list))/2 {
 		t.Errorf("%v allocations for %d changes", got, len(list))
 	}
 }

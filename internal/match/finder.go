@@ -14,9 +14,8 @@ const block = 64
 // them, and who of these is meant. Between the steps it touches the memory that the next one will read, all of
 // it at once. A finder is used by one Find at a time and keeps its memory for the next.
 type finder struct {
-	x       *Index
-	now     int64
-	explain bool
+	x *Index
+	mode
 	single  [1]heliograph.Change
 	watcher func(*catalog.Watcher) // f.look, made once
 
@@ -27,8 +26,17 @@ type finder struct {
 	text    []byte // of a key
 	found   []*Target
 	many    []*Target // visited already for one change, of those in several buckets
+	sight   sight
 	hit     Hit
 	touched uint64 // keeps the compiler from leaving touches out
+}
+
+// mode is what a Find is for.
+type mode struct {
+	now     int64
+	explain bool // visit those too from which the change is withheld
+	note    bool // take down what enters and leaves filters
+	silent  bool // visit nobody
 }
 
 // probe is one bucket that a change leads to.
@@ -46,13 +54,14 @@ func newFinder(x *Index) *finder {
 	return f
 }
 
-func (f *finder) find(changes []heliograph.Change, base int, visit func(int, *Hit)) {
+// find visits the targets of a block of changes that follow each other from a position on.
+func (f *finder) find(changes []heliograph.Change, from heliograph.Position, visit func(int, *Hit)) {
 	for i := range changes {
 		f.probe(&changes[i], i)
 	}
 	f.collect()
 	f.touch()
-	f.visit(changes, base, visit)
+	f.visit(changes, from, visit)
 	f.forget()
 }
 
@@ -114,21 +123,26 @@ func (f *finder) touch() {
 }
 
 // visit tells of the targets that are meant. A hash only finds candidates: what they are is compared.
-func (f *finder) visit(changes []heliograph.Change, base int, visit func(int, *Hit)) {
+func (f *finder) visit(changes []heliograph.Change, from heliograph.Position, visit func(int, *Hit)) {
 	start, change := 0, -1
+	s := &f.sight
+	s.now, s.note = f.now, f.note
 	for i := range f.probes {
 		p := &f.probes[i]
 		if p.change != change {
 			change = p.change
 			f.many = f.many[:0]
+			s.change = &changes[change]
+			s.at = placeOf(from) + place(change) //nolint:gosec // an index
 		}
+		s.key, s.instance = p.key, &p.instance
 		for _, t := range f.found[start:p.end] {
-			if t.Tenant != changes[change].Tenant || t.Row != p.row || !t.in(p.key) || !f.anew(t) {
+			if t.Tenant != s.change.Tenant || t.Row != p.row || !t.in(p.key) || !f.anew(t) || f.silent && !t.remembers() {
 				continue
 			}
-			f.hit = judge(t, changes[change].Type, p.instance, f.now)
-			if f.hit.Withheld == "" || f.explain {
-				visit(base+change, &f.hit)
+			f.x.judge(t, s, &f.hit)
+			if !f.silent && (f.hit.Withheld == "" || f.explain) {
+				visit(int(from.Index)+change, &f.hit)
 			}
 		}
 		start = p.end
@@ -137,7 +151,7 @@ func (f *finder) visit(changes []heliograph.Change, base int, visit func(int, *H
 
 // anew reports whether a target was not visited for the change before.
 func (f *finder) anew(t *Target) bool {
-	if t.many == nil { // it is in one bucket
+	if !t.several() {
 		return true
 	}
 	if slices.Contains(f.many, t) {
@@ -155,7 +169,7 @@ func (f *finder) forget() {
 	clear(f.probes)
 	clear(f.found)
 	clear(f.many)
-	f.change, f.hit = nil, Hit{}
+	f.change, f.sight, f.hit = nil, sight{}, Hit{}
 	f.probes, f.found, f.many = f.probes[:0], f.found[:0], f.many[:0]
 	if cap(f.found) > kept {
 		f.found = nil

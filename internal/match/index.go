@@ -18,6 +18,8 @@ type Index struct {
 	ids     [idShards]idShard
 	finders sync.Pool
 	count   atomic.Int64
+	// memories counts the targets that have one; known is since when everything was noted in them.
+	memories, known atomic.Int64
 
 	// mu guards the buckets, by the first half of their keys. Most have one target; where there are more, the
 	// table has several in their place, and they are in groups.
@@ -56,6 +58,7 @@ func (x *Index) Put(t *Target, watch []string) {
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	old := shard.targets[t.ID]
+	x.remember(old, t)
 	shard.targets[t.ID] = t
 	switch {
 	case old == nil:
@@ -71,6 +74,21 @@ func (x *Index) Put(t *Target, watch []string) {
 	x.shared.release(old)
 }
 
+// remember hands a memory on to the target that comes in the place of the old one. Either may be nil.
+func (x *Index) remember(old, t *Target) {
+	if old != nil && old.remembers() {
+		x.memories.Add(-1)
+	}
+	if t == nil || !t.remembers() {
+		return
+	}
+	x.memories.Add(1)
+	c := t.rest.condition
+	if old != nil && old.remembers() && old.rest.condition.selection == c.selection {
+		c.memory = old.rest.condition.memory
+	}
+}
+
 // Remove takes the target of that id out and reports whether it was there.
 func (x *Index) Remove(id heliograph.SubscriptionID) bool {
 	shard := x.shard(id)
@@ -81,6 +99,7 @@ func (x *Index) Remove(id heliograph.SubscriptionID) bool {
 		return false
 	}
 	delete(shard.targets, id)
+	x.remember(old, nil)
 	x.count.Add(-1)
 	x.erase(old)
 	x.shared.release(old)
@@ -129,7 +148,7 @@ func (x *Index) address(t *Target, watch []string) {
 	for i, path := range watch {
 		keys[i] = x.key(append(prefix, path...))
 	}
-	t.many = &keys
+	t.more().keys = keys
 }
 
 func (x *Index) insert(t *Target) {

@@ -16,7 +16,10 @@ import (
 	"heliograph.dev/internal/match"
 )
 
-var start = time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC)
+var (
+	start = time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC)
+	first = heliograph.Position{Sequence: 1}
+)
 
 // world is an index and what it should hold: the plainest model of it.
 type world struct {
@@ -99,7 +102,7 @@ func (w *world) check(tb rapid.TB, changes []heliograph.Change, now time.Time) {
 	tb.Helper()
 	together := make([]map[heliograph.SubscriptionID]seen, len(changes))
 	last := 0
-	w.index.FindAll(changes, now, func(i int, h *match.Hit) {
+	w.index.FindAll(&heliograph.Frame{Sequence: 1, Changes: changes}, now, func(i int, h *match.Hit) {
 		if i < last {
 			tb.Fatalf("change %d after change %d", i, last)
 		}
@@ -114,8 +117,9 @@ func (w *world) check(tb rapid.TB, changes []heliograph.Change, now time.Time) {
 		wanted := maps.Clone(all)
 		maps.DeleteFunc(wanted, func(_ heliograph.SubscriptionID, s seen) bool { return s.Withheld != "" })
 		alone, explained := map[heliograph.SubscriptionID]seen{}, map[heliograph.SubscriptionID]seen{}
-		w.index.Find(&changes[i], now, func(h *match.Hit) { note(tb, alone, h) })
-		w.index.Explain(&changes[i], now, func(h *match.Hit) { note(tb, explained, h) })
+		at := heliograph.Position{Sequence: 1, Index: uint32(i)}
+		w.index.Find(&changes[i], at, now, func(h *match.Hit) { note(tb, alone, h) })
+		w.index.Explain(&changes[i], at, now, func(h *match.Hit) { note(tb, explained, h) })
 		for _, got := range []map[heliograph.SubscriptionID]seen{alone, together[i]} {
 			if diff := cmp.Diff(wanted, got); diff != "" && len(wanted)+len(got) > 0 {
 				tb.Fatalf("%+v:\n%s", changes[i], diff)
@@ -125,7 +129,7 @@ func (w *world) check(tb rapid.TB, changes []heliograph.Change, now time.Time) {
 			tb.Fatalf("explained %+v:\n%s", changes[i], diff)
 		}
 		for id := range w.subs {
-			h, ok := w.index.Match(&changes[i], id, now)
+			h, ok := w.index.Match(&changes[i], at, id, now)
 			want, visible := all[id]
 			if ok != visible || ok && (want != seen{h.Type, h.Withheld, h.Instance.Resource(h.Target.Resource, false)}) {
 				tb.Fatalf("match %+v: %+v, %t, want %+v, %t", changes[i], h, ok, want, visible)
@@ -220,7 +224,7 @@ func TestFileBelowADriveIsAnUpdateOfItsRoot(t *testing.T) {
 	for _, what := range []heliograph.ChangeType{heliograph.Created, heliograph.Updated, heliograph.Deleted} {
 		found := 0
 		change := &heliograph.Change{Tenant: "one", Type: what, Resource: "users/a/drive/root:/new folder/a.txt"}
-		w.index.Find(change, start, func(h *match.Hit) {
+		w.index.Find(change, first, start, func(h *match.Hit) {
 			found++
 			if h.Type != heliograph.Updated || h.Instance.Resource(h.Target.Resource, false) != "/Users/a/drive/root" ||
 				h.Instance.ID() != "" || h.Instance.ODataType(false) != "#Microsoft.Graph.DriveItem" {
@@ -238,7 +242,7 @@ func TestNoticesAreNoChangesOfAResource(t *testing.T) {
 	w := newWorld(load(t))
 	w.put(t, one("users"), 0)
 	changes := []heliograph.Change{{Tenant: "one", Type: heliograph.Updated, Resource: "users/a", Notice: &heliograph.Notice{}}}
-	w.index.FindAll(changes, start, func(int, *match.Hit) { t.Error("a notice was matched") })
+	w.index.FindAll(&heliograph.Frame{Changes: changes}, start, func(int, *match.Hit) { t.Error("a notice was matched") })
 }
 
 func TestTargetKeepsWhatDeliveryNeeds(t *testing.T) {
@@ -301,7 +305,7 @@ func TestRenewalIsNeverMissed(t *testing.T) {
 		change := &heliograph.Change{Tenant: "one", Type: heliograph.Created, Resource: path + "/1"}
 		for {
 			found := 0
-			w.index.Find(change, start, func(h *match.Hit) {
+			w.index.Find(change, first, start, func(h *match.Hit) {
 				if h.Target.ID == kept {
 					found++
 				}
@@ -337,7 +341,7 @@ func TestManyOnOnePath(t *testing.T) {
 	}
 	change := &heliograph.Change{Tenant: "one", Type: heliograph.Created, Resource: "users/a"}
 	count := func() (found int) {
-		w.index.Find(change, start, func(*match.Hit) { found++ })
+		w.index.Find(change, first, start, func(*match.Hit) { found++ })
 		return found
 	}
 	if got := count(); got != n {
@@ -360,8 +364,8 @@ func TestVisitMayUseTheIndex(t *testing.T) {
 	w.put(t, s, 0)
 	change := heliograph.Change{Tenant: "one", Type: heliograph.Updated, Resource: "users/a"}
 	found := 0
-	w.index.FindAll([]heliograph.Change{change, change}, start, func(int, *match.Hit) {
-		w.index.Find(&change, start, func(*match.Hit) { found++ })
+	w.index.FindAll(&heliograph.Frame{Changes: []heliograph.Change{change, change}}, start, func(int, *match.Hit) {
+		w.index.Find(&change, first, start, func(*match.Hit) { found++ })
 		w.index.Remove(s.ID)
 	})
 	if found != 1 || w.index.Len() != 0 {

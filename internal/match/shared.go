@@ -5,14 +5,17 @@ import (
 	"sync"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/catalog"
 )
 
-// shared keeps one copy of what many targets have in common: owners and URLs. It counts who uses them and
+// shared keeps one copy of what many targets have in common: owners, URLs, conditions. It counts who uses them and
 // forgets what nobody does.
 type shared struct {
 	mu     sync.Mutex
 	owners map[Owner]*used[*Owner]
 	urls   map[heliograph.Endpoint]*used[heliograph.Endpoint]
+	// selections are by row and canonical text.
+	selections map[[2]string]*used[*catalog.Selection]
 }
 
 type used[T any] struct {
@@ -21,7 +24,10 @@ type used[T any] struct {
 }
 
 func newShared() *shared {
-	return &shared{owners: map[Owner]*used[*Owner]{}, urls: map[heliograph.Endpoint]*used[heliograph.Endpoint]{}}
+	return &shared{
+		owners: map[Owner]*used[*Owner]{}, urls: map[heliograph.Endpoint]*used[heliograph.Endpoint]{},
+		selections: map[[2]string]*used[*catalog.Selection]{},
+	}
 }
 
 // hold puts the shared copies into t. They are clones: what t came with may be a part of something larger.
@@ -42,6 +48,21 @@ func (s *shared) hold(t *Target) {
 	owner.users++
 	url.users++
 	t.Owner, t.URL = owner.value, url.value
+	if t.rest != nil && t.rest.condition != nil {
+		s.holdSelection(t)
+	}
+}
+
+func (s *shared) holdSelection(t *Target) {
+	c := t.rest.condition
+	name := [2]string{t.Row.ID, c.selection.String()}
+	held := s.selections[name]
+	if held == nil {
+		held = &used[*catalog.Selection]{value: c.selection}
+		s.selections[name] = held
+	}
+	held.users++
+	c.selection = held.value
 }
 
 // release gives back what hold gave.
@@ -54,5 +75,13 @@ func (s *shared) release(t *Target) {
 	}
 	if url.users--; url.users == 0 {
 		delete(s.urls, t.URL)
+	}
+	if t.rest == nil || t.rest.condition == nil {
+		return
+	}
+	name := [2]string{t.Row.ID, t.rest.condition.selection.String()}
+	held := s.selections[name]
+	if held.users--; held.users == 0 {
+		delete(s.selections, name)
 	}
 }

@@ -115,7 +115,7 @@ func (g *group) add(t *Target) {
 }
 
 func (g *group) put(i int, t *Target) {
-	if t.many == nil {
+	if !t.several() {
 		t.place = uint32(i) //nolint:gosec // four billion targets do not fit into memory
 	}
 	g.targets[i] = t
@@ -123,7 +123,7 @@ func (g *group) put(i int, t *Target) {
 
 // find returns where t is, without looking where t itself knows.
 func (g *group) find(t *Target) int {
-	if t.many == nil {
+	if !t.several() {
 		return int(t.place)
 	}
 	return slices.Index(g.targets, t)

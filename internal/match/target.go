@@ -15,8 +15,8 @@ type Target struct {
 	Row       *catalog.Row
 	Expires   int64  // Unix nanoseconds
 	key       key    // of its bucket
-	many      *[]key // its buckets, when there are several; key is zero then
-	place     uint32 // in its group, guarded by the index's lock; of use only where many is nil
+	rest      *rest  // nil: nothing of it
+	place     uint32 // in its group, guarded by the index's lock; of use only where it is in one bucket
 	Types     heliograph.ChangeType
 	LatestTLS TLS
 	Flags     Flags
@@ -26,6 +26,25 @@ type Target struct {
 	URL         heliograph.Endpoint
 	ClientState heliograph.Secret
 	Rich        *Rich // nil for a basic subscription
+}
+
+// rest is what few targets have.
+type rest struct {
+	keys      []key // its buckets, when there are several; the target's own is zero then
+	condition *condition
+}
+
+// more returns the rest of a target that has some.
+func (t *Target) more() *rest {
+	if t.rest == nil {
+		t.rest = &rest{}
+	}
+	return t.rest
+}
+
+// remembers reports whether what enters and leaves its filter is noted.
+func (t *Target) remembers() bool {
+	return t.rest != nil && t.rest.condition != nil && t.rest.condition.memory != nil
 }
 
 // Owner is whom a target belongs to. Targets of one application in one tenant share it.
@@ -98,18 +117,21 @@ func TargetOf(s *heliograph.Subscription, row *catalog.Row) *Target {
 	return t
 }
 
+// several reports whether the target is in more than one bucket.
+func (t *Target) several() bool { return t.rest != nil && t.rest.keys != nil }
+
 // keys returns the target's buckets.
 func (t *Target) keys() []key {
-	if t.many != nil {
-		return *t.many
+	if t.several() {
+		return t.rest.keys
 	}
 	return []key{t.key}
 }
 
 // in reports whether k is one of the target's buckets.
 func (t *Target) in(k key) bool {
-	if t.many != nil {
-		return slices.Contains(*t.many, k)
+	if t.several() {
+		return slices.Contains(t.rest.keys, k)
 	}
 	return t.key == k
 }
