@@ -165,14 +165,14 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		if prob != nil {
 			r.note(in, prob) // and let the target say what it thinks of it
 		}
-		receipts := r.receive(in, collection)
+		receipts := r.receive(req.Context(), in, collection)
 		defer r.hand(receipts) // also when the target's answer breaks off
 		r.forward(w, req, in, nil)
 	case prob != nil:
 		r.reject(w, in, prob)
 	default:
 		answer(w, http.StatusAccepted, "")
-		r.hand(r.receive(in, collection))
+		r.hand(r.receive(req.Context(), in, collection))
 	}
 }
 
@@ -263,12 +263,12 @@ func (r *Receiver) note(in *incoming, prob *problem) {
 }
 
 // receive counts and prints the notifications of a collection.
-func (r *Receiver) receive(in *incoming, collection Collection) []Receipt {
+func (r *Receiver) receive(ctx context.Context, in *incoming, collection Collection) []Receipt {
 	if len(collection.Value) > 0 {
 		r.collections.Add(1)
 	}
 	receipts := make([]Receipt, len(collection.Value))
-	tokenFault := r.verify(&collection)
+	tokenFault := r.verify(ctx, &collection)
 	for i := range collection.Value {
 		receipt := &receipts[i]
 		*receipt = Receipt{
@@ -292,11 +292,11 @@ func (r *Receiver) receive(in *incoming, collection Collection) []Receipt {
 }
 
 // verify says what is wrong with a collection's validation tokens.
-func (r *Receiver) verify(c *Collection) string {
+func (r *Receiver) verify(ctx context.Context, c *Collection) string {
 	if r.opts.Verifier == nil || len(c.Tokens) == 0 {
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), verifyTimeout) // the sender was answered
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), verifyTimeout) // the sender was answered, and may have gone
 	defer cancel()
 	if _, err := r.opts.Verifier.Verify(ctx, c.Tokens); err != nil {
 		return err.Error()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -16,27 +17,27 @@ import (
 // found by the next start.
 func TestTheChangesMakeTheFolder(t *testing.T) {
 	t.Parallel()
+	home := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
-		base, err := os.MkdirTemp("", "drive")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = os.RemoveAll(base) }()
-		dir, state := filepath.Join(base, "root"), filepath.Join(base, "state")
+		base := folderIn(t, home)
+		defer remove(t, base)
+		dir, state := filepath.Join(base, "root"), &memory{}
 		mkdir(t, dir)
 		mkdir(t, base, "outside")
 		known := mirror{}
 		for range rapid.IntRange(1, 3).Draw(t, "runs") {
-			r := run(t, dir, state, drive.Options{Names: rapid.SampledFrom([]int{4, 100}).Draw(t, "names")})
+			r := run(t, dir, "", drive.Options{
+				State: state, Quiet: 3 * time.Millisecond, Names: rapid.SampledFrom([]int{4, 100}).Draw(t, "names"),
+			})
 			for range rapid.IntRange(1, 4).Draw(t, "rounds") {
 				for range rapid.IntRange(1, 12).Draw(t, "operations") {
 					operate(t, base)
 				}
 				if rapid.Bool().Draw(t, "wait") {
-					r.settle(known, dir, false)
+					r.settle(known, dir)
 				}
 			}
-			r.settle(known, dir, false)
+			r.settle(known, dir)
 			r.rest(known, dir)
 			if err := r.stop(); err != nil {
 				t.Fatal(err)
@@ -45,8 +46,8 @@ func TestTheChangesMakeTheFolder(t *testing.T) {
 				operate(t, base)
 			}
 		}
-		r := run(t, dir, state, drive.Options{})
-		r.settle(known, dir, false)
+		r := run(t, dir, "", drive.Options{State: state})
+		r.settle(known, dir)
 		r.rest(known, dir)
 		if err := r.stop(); err != nil {
 			t.Fatal(err)

@@ -82,14 +82,30 @@ func (s *scan) look(where string) error {
 	}
 	dir, name := split(where)
 	parent := s.tree.at(dir)
-	if parent == nil || parent.kind != folder {
-		return s.look(dir) // not known yet: it is new, and everything in it
+	if parent == nil || !s.isAt(parent, dir) {
+		return s.look(dir) // not known yet, or no longer what it was: what is in it is seen with it
 	}
-	it, fresh := s.lookIn(parent, name)
+	it, fresh := s.lookIn(parent, where, name)
+	if !s.isAt(parent, dir) {
+		s.settle.TouchAll(s.opts.Clock.Now())
+	}
 	if it == nil || it.kind != folder {
 		return nil
 	}
 	return s.list(it, fresh)
+}
+
+// isAt reports whether a folder is still at a path, as far as can be seen. Where a symbolic link has taken its
+// place, the paths of what was in it lead somewhere else.
+func (s *scan) isAt(it *item, where string) bool {
+	if it.parent == nil || it.kind != folder {
+		return it.parent == nil
+	}
+	f, err := lookAt(s.at(where))
+	if err != nil {
+		return !isMissing(err)
+	}
+	return f.kind == folder && f.sameAs(it.identity)
 }
 
 func split(where string) (dir, name string) {
@@ -99,8 +115,7 @@ func split(where string) (dir, name string) {
 
 // lookIn looks at one name of a folder. It returns the item that is there, and whether nothing is known of
 // what is in it.
-func (s *scan) lookIn(parent *item, name string) (it *item, fresh bool) {
-	where := path.Join(parent.path(), name)
+func (s *scan) lookIn(parent *item, where, name string) (it *item, fresh bool) {
 	f, err := lookAt(s.at(where))
 	known := parent.children[name]
 	switch {
@@ -157,6 +172,7 @@ func (s *scan) refresh(it *item, f facts) (fresh bool) {
 		it.links = f.links
 		return false
 	}
+	s.changed(it) // as what it was, too: it may have been written before another took its place
 	s.tree.learn(it, f)
 	it.doubtful = s.isDoubtful(f)
 	s.note(heliograph.Updated, it, nil)
@@ -241,9 +257,9 @@ func (s *scan) origin(was, parent *item, name string, f facts) origin {
 }
 
 // isIn reports whether an item is another one or below it.
-func isIn(it, folder *item) bool {
+func isIn(it, above *item) bool {
 	for ; it != nil; it = it.parent {
-		if it == folder {
+		if it == above {
 			return true
 		}
 	}
@@ -291,7 +307,7 @@ func (s *scan) list(it *item, everything bool) error {
 	listing := s.listing
 	var inside []*item
 	err := s.eachName(where, func(name string) {
-		child, fresh := s.lookIn(it, name)
+		child, fresh := s.lookIn(it, path.Join(where, name), name)
 		if child == nil {
 			return
 		}
@@ -300,6 +316,9 @@ func (s *scan) list(it *item, everything bool) error {
 			inside = append(inside, child)
 		}
 	})
+	if !s.isAt(it, where) { // replaced meanwhile: something else may have been seen
+		s.settle.TouchAll(s.opts.Clock.Now())
+	}
 	switch {
 	case isMissing(err) && it.parent != nil:
 		s.gone = append(s.gone, it)

@@ -23,8 +23,8 @@ type identity struct {
 }
 
 // sameAs reports whether two identities are one, as far as is known.
-func (id identity) sameAs(other identity) bool {
-	return id == other || id.node == 0 || other.node == 0
+func (id identity) sameAs(another identity) bool {
+	return id == another || id.node == 0 || another.node == 0
 }
 
 // facts are what the file system says of an entry.

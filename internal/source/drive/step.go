@@ -30,7 +30,7 @@ type step struct {
 type place struct {
 	folder heliograph.GUID
 	path   string            // from the root
-	above  []heliograph.GUID // the folder and those around it, without the root
+	above  []heliograph.GUID // the folder and those around it, but for the root
 }
 
 // note appends a step.
@@ -58,8 +58,8 @@ func (s *scan) placeOf(it *item) place {
 		return s.place
 	}
 	s.folder, s.place = it.parent, place{folder: it.parent.id, path: it.parent.path()}
-	for folder := it.parent; folder.parent != nil; folder = folder.parent {
-		s.place.above = append(s.place.above, folder.id)
+	for around := it.parent; around.parent != nil; around = around.parent {
+		s.place.above = append(s.place.above, around.id)
 	}
 	return s.place
 }
@@ -125,9 +125,9 @@ func (d *Drive) publication(s *step) (heliograph.Change, error) {
 	if s.from != nil {
 		wire.Previous = &previous{Name: valid(s.from.name), ParentReference: d.reference(&s.from.in)}
 		above = slices.Clone(above)
-		for _, folder := range s.from.in.above { // who watches the old folder sees it leave
-			if !slices.Contains(above, folder) {
-				above = append(above, folder)
+		for _, id := range s.from.in.above { // who watches the old folder sees it leave
+			if !slices.Contains(above, id) {
+				above = append(above, id)
 			}
 		}
 	}
@@ -136,8 +136,8 @@ func (d *Drive) publication(s *step) (heliograph.Change, error) {
 		return heliograph.Change{}, fmt.Errorf("write drive item %s: %w", id, err)
 	}
 	paths := []string{"drives/" + d.id + "/items/" + id}
-	for _, folder := range above {
-		paths = append(paths, "drives/"+d.id+"/items/"+folder.String()+"/children/"+id)
+	for _, around := range above {
+		paths = append(paths, "drives/"+d.id+"/items/"+around.String()+"/children/"+id)
 	}
 	return heliograph.Change{
 		ID: heliograph.NewGUID(), Tenant: d.opts.Tenant, Type: s.change,

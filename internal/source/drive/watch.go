@@ -70,7 +70,7 @@ func (w *watch) collect() {
 				continue
 			}
 			if !errors.Is(err, fsnotify.ErrEventOverflow) { // more happened than the system keeps: nothing unusual
-				w.logger.Warn("watching the drive is disturbed", slog.Any("error", err)) //nolint:sloglint // no request to speak of
+				w.logger.Warn("watching the drive is disturbed", slog.Any("error", err))
 			}
 			w.nudge(w.set.TouchAll(w.now()))
 		}
@@ -109,7 +109,7 @@ func (w *watch) add(where string, id identity) {
 		// What is gone is noticed, and what may not be read is when it may: its own folder tells.
 		if !isMissing(err) && !errors.Is(err, fs.ErrPermission) && !w.blind {
 			w.blind = true
-			w.logger.Warn("cannot watch all folders of the drive: it is looked through now and then instead", //nolint:sloglint // no request to speak of
+			w.logger.Warn("cannot watch all folders of the drive: it is looked through now and then instead",
 				slog.String("path", where), slog.Any("error", err))
 		}
 		return

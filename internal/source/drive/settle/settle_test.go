@@ -21,7 +21,7 @@ func at(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecon
 // run touches "f" at each of the moments and returns when it was due, in milliseconds.
 func run(touches ...int) (due []int) {
 	s := settle.New(rules)
-	for ms := 0; ms < 10_000; ms++ {
+	for ms := range 10_000 {
 		if slices.Contains(touches, ms) {
 			s.Touch("f", true, at(ms))
 		}
@@ -35,8 +35,8 @@ func run(touches ...int) (due []int) {
 	return due
 }
 
-func every(step, from, to int) (all []int) {
-	for ms := from; ms <= to; ms += step {
+func everyTen(to int) (all []int) {
+	for ms := 0; ms <= to; ms += 10 {
 		all = append(all, ms)
 	}
 	return all
@@ -48,10 +48,10 @@ func TestDue(t *testing.T) {
 		"one write":                    {[]int{0}, []int{50}},
 		"truncate, write, write":       {[]int{0, 1, 30}, []int{80}},
 		"two saves":                    {[]int{0, 200}, []int{50, 250}},
-		"a long copy ends":             {every(10, 0, 1000), []int{100, 1050}},
-		"a log that goes on":           {every(10, 0, 5000), []int{100, 2110, 4120, 5050}},
-		"a burst ends near its limit":  {every(10, 0, 110), []int{100, 160}},
-		"a save right after the limit": {append(every(10, 0, 90), 145), []int{100, 195}},
+		"a long copy ends":             {everyTen(1000), []int{100, 1050}},
+		"a log that goes on":           {everyTen(5000), []int{100, 2110, 4120, 5050}},
+		"a burst ends near its limit":  {everyTen(110), []int{100, 160}},
+		"a save right after the limit": {append(everyTen(90), 145), []int{100, 195}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
