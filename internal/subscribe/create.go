@@ -2,6 +2,7 @@ package subscribe
 
 import (
 	"context"
+	"slices"
 
 	"heliograph.dev"
 	"heliograph.dev/internal/subscribe/record"
@@ -82,13 +83,17 @@ func (s *Service) rehearse(ctx context.Context, d *draft) error {
 // keep enters the subscription. Of several equal creates at once one does, and the others find it; of many creates
 // at a quota's limit as many do as there is room for.
 func (s *Service) keep(ctx context.Context, d *draft) error {
+	// No commit spans tenants: for a quota over all of them, creates come one after the other on this node, and each
+	// waits until the count has it. Several nodes at once may exceed such a quota by what is on its way.
+	var spanning []string
 	for _, sh := range sharesOf(s.options.Catalog, &d.sub, &d.resolved) {
-		if !sh.quota.AllTenants {
-			continue
+		if sh.quota.AllTenants {
+			spanning = append(spanning, sh.counter)
 		}
-		// No commit spans tenants: on this node they come one after the other instead, and each waits until the
-		// count of all tenants has it. Several nodes at once may exceed such a quota by what is on its way.
-		release, err := s.turns.take(ctx, sh.counter)
+	}
+	slices.Sort(spanning) // the same order for everybody: nobody waits for one who waits for him
+	for _, counter := range spanning {
+		release, err := s.turns.take(ctx, counter)
 		if err != nil {
 			return err
 		}

@@ -387,7 +387,7 @@ func TestStoreFailuresAreTold(t *testing.T) {
 	}
 	store.fail(heliograph.Errorf(heliograph.Conflict, "store", "lost again"))
 	_, err := b.service.Create(t.Context(), user("Mail.Read"), b.message())
-	if got := refusal(t, err); got.Rule != "subscription.busy" || got.Kind != heliograph.Conflict {
+	if got := refusal(t, err); got.Rule != "subscription.contended" || got.Kind != heliograph.Unavailable {
 		t.Errorf("a race that is never won: %v", err)
 	}
 }

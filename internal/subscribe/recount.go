@@ -141,7 +141,7 @@ func (s *Service) mend(ctx context.Context, tenant heliograph.TenantID, names []
 			return mended, nil
 		}
 	}
-	return mended, s.profile.Refuse("subscription.busy", nil)
+	return mended, s.profile.Refuse("subscription.contended", nil)
 }
 
 // correct writes the counters that are wrong. It is unsure of those that an order in the same commit changes.

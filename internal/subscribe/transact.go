@@ -126,9 +126,9 @@ func (s *Service) carryOut(ctx context.Context, tenant heliograph.TenantID, grou
 			break
 		}
 	}
-	busy := s.profile.Refuse("subscription.busy", nil)
-	busy.Err = last
-	answer(group, 0, busy)
+	contended := s.profile.Refuse("subscription.contended", nil)
+	contended.Err = last
+	answer(group, 0, contended)
 	return nil
 }
 
