@@ -86,7 +86,7 @@ func house() map[string]room {
 		"seal/token":         {edge, "heliograph clock seal/keyfile seal/recent"},
 		"seal/vault":         {edge, "heliograph seal/keyfile seal/xaes"},
 		"source/drive":       {edge, "heliograph clock source/drive/settle"},
-		"telemetry":          {edge, "heliograph deliver ingest"},
+		"telemetry":          {edge, "heliograph clock deliver health ingest"},
 		"telemetry/trace":    {edge, "heliograph clock deliver ingest telemetry"},
 
 		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine health httpapi identity identity/devissuer ingest " +

@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"heliograph.dev/internal/deliver"
+	"heliograph.dev/internal/health"
 )
 
 // Levels are how much there is of what a server keeps.
@@ -14,76 +17,136 @@ type Levels struct {
 	LogFirst        uint64 // sequence of the change log's oldest frame
 	LogLast         uint64 // sequence of its newest frame
 	LogBytes        uint64
-	Unread          int64 // changes accepted and not yet read by delivery
-	ParkedEndpoints int   // endpoints that have a backlog
+	LogLimit        uint64 // 0: there is none
+	Room            bool   // whether changes are taken
+	ParkedEndpoints uint64 // endpoints that have a backlog
 	ParkedMessages  uint64
+	ParkedBytes     uint64
+	DiskFree        uint64
+	DiskReserve     uint64
+	WatchLag        uint64 // changes of records that the index has not seen
 }
+
+// Work is how much a server has under way.
+type Work struct {
+	deliver.Levels
+	Waiting int // changes that wait for the next write to the log
+}
+
+// Trust is what a server did to know its callers and to be known by receivers.
+type Trust struct {
+	TokensRemembered, TokensChecked uint64 // of callers, by whether they were known as verified
+	TokensKept                      int    // verified ones that are remembered
+	KeyFetches, KeyFetchFailures    uint64 // of issuers' keys; the fetches are all, failed ones too
+	Certificates                    int    // of subscribers, that are kept parsed
+	ValidationTokens                uint64 // that were signed
+	TLSExpires                      time.Time
+}
+
+// Spans are those of traces that were recorded: all of them, and what became of them.
+type Spans struct{ Recorded, Sent, Failed uint64 }
 
 // levelsTimeout bounds how long a scrape waits for the engine.
 const levelsTimeout = 2 * time.Second
 
 // Watch shows the levels, read at each scrape. When read fails, they are missing and levels_known is 0.
 func (m *Metrics) Watch(read func(ctx context.Context) (Levels, error)) error {
-	if err := m.registry.Register(newLevels(read)); err != nil {
-		return fmt.Errorf("register levels: %w", err)
+	return m.show("levels", &snapshot[Levels]{
+		read: read, known: describe("levels_known", "1 when the levels of the store could be read at this scrape, else 0."), shown: levels(),
+	})
+}
+
+// WatchWork shows what is under way, read at each scrape.
+func (m *Metrics) WatchWork(read func() Work) error {
+	return m.show("work", &snapshot[Work]{read: func(context.Context) (Work, error) { return read(), nil }, shown: work()})
+}
+
+// WatchTrust shows what has to do with tokens and keys, read at each scrape.
+func (m *Metrics) WatchTrust(read func() Trust) error {
+	return m.show("trust", &snapshot[Trust]{read: func(context.Context) (Trust, error) { return read(), nil }, shown: trust()})
+}
+
+// WatchSpans shows how many spans of traces there were, read at each scrape. Without traces there is no such metric.
+func (m *Metrics) WatchSpans(read func() Spans) error {
+	return m.show("spans", &snapshot[Spans]{read: func(context.Context) (Spans, error) { return read(), nil }, shown: spans()})
+}
+
+func (m *Metrics) show(what string, c prometheus.Collector) error {
+	if err := m.registry.Register(c); err != nil {
+		return fmt.Errorf("register %s: %w", what, err)
 	}
 	return nil
 }
 
-// levels collects Levels.
-type levels struct {
-	read   func(ctx context.Context) (Levels, error)
-	gauges []level
-	known  *prometheus.Desc
-}
-
-type level struct {
-	desc *prometheus.Desc
-	of   func(*Levels) float64
-}
-
-func newLevels(read func(ctx context.Context) (Levels, error)) *levels {
-	l := &levels{read: read, known: describe("levels_known", "1 when the levels could be read at this scrape, else 0.")}
-	for _, g := range []struct {
-		name, help string
-		of         func(*Levels) float64
-	}{
-		{"subscriptions", "Active subscriptions.", func(l *Levels) float64 { return float64(l.Subscriptions) }},
-		{"log_first_sequence", "Sequence of the change log's oldest frame.", func(l *Levels) float64 { return float64(l.LogFirst) }},
-		{"log_last_sequence", "Sequence of the change log's newest frame.", func(l *Levels) float64 { return float64(l.LogLast) }},
-		{"log_bytes", "Size of the change log.", func(l *Levels) float64 { return float64(l.LogBytes) }},
-		{"unread_changes", "Changes that were accepted and that delivery has not yet read.", func(l *Levels) float64 { return float64(l.Unread) }},
-		{"parked_endpoints", "Endpoints with a backlog on disk.", func(l *Levels) float64 { return float64(l.ParkedEndpoints) }},
-		{"parked_messages", "Messages of all backlogs; each holds up to 1,024 notifications.", func(l *Levels) float64 { return float64(l.ParkedMessages) }},
-	} {
-		l.gauges = append(l.gauges, level{describe(g.name, g.help), g.of})
-	}
-	return l
-}
-
-func describe(name, help string) *prometheus.Desc {
-	return prometheus.NewDesc("heliograph_"+name, help, nil, nil)
-}
-
-// Describe tells what Collect sends.
-func (l *levels) Describe(to chan<- *prometheus.Desc) {
-	to <- l.known
-	for _, g := range l.gauges {
-		to <- g.desc
+func levels() []shown[Levels] {
+	return []shown[Levels]{
+		gauge("subscriptions", "Active subscriptions.", func(l *Levels) float64 { return float64(l.Subscriptions) }),
+		gauge("log_first_sequence", "Sequence of the change log's oldest frame.", func(l *Levels) float64 { return float64(l.LogFirst) }),
+		gauge("log_last_sequence", "Sequence of the change log's newest frame.", func(l *Levels) float64 { return float64(l.LogLast) }),
+		gauge("log_bytes", "Size of the change log.", func(l *Levels) float64 { return float64(l.LogBytes) }),
+		gauge("log_limit_bytes", "How large the change log may get; 0 when nothing bounds it.", func(l *Levels) float64 { return float64(l.LogLimit) }),
+		gauge("log_room", "1 while changes are taken, 0 while the log or the disk is full.", func(l *Levels) float64 { return truth(l.Room) }),
+		gauge("disk_free_bytes", "What the disk of the data folder has left; 0 with an engine elsewhere.", func(l *Levels) float64 { return float64(l.DiskFree) }),
+		gauge("disk_reserve_bytes", "What the disk must have left: below it no changes are taken.", func(l *Levels) float64 { return float64(l.DiskReserve) }),
+		gauge("parked_endpoints", "Endpoints with a backlog on disk.", func(l *Levels) float64 { return float64(l.ParkedEndpoints) }),
+		gauge("parked_messages", "Messages of all backlogs; each holds up to 1,024 notifications.", func(l *Levels) float64 { return float64(l.ParkedMessages) }),
+		gauge("parked_bytes", "Size of all backlogs; a notification takes about 50 bytes, and a message some 300 besides.", func(l *Levels) float64 { return float64(l.ParkedBytes) }),
+		gauge("watch_lag_records", "Changes of subscriptions and their counts in the store that this node's index has not seen yet.", func(l *Levels) float64 { return float64(l.WatchLag) }),
 	}
 }
 
-// Collect reads the levels and sends them.
-func (l *levels) Collect(to chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), levelsTimeout)
-	defer cancel()
-	now, err := l.read(ctx)
-	if err != nil {
-		to <- prometheus.MustNewConstMetric(l.known, prometheus.GaugeValue, 0)
-		return
+func work() []shown[Work] {
+	healths := make([]series[Work], health.Dropping+1)
+	for state := range healths {
+		healths[state] = series[Work]{health.State(state).String(), func(w *Work) float64 { return float64(w.Health[state]) }}
 	}
-	to <- prometheus.MustNewConstMetric(l.known, prometheus.GaugeValue, 1)
-	for _, g := range l.gauges {
-		to <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, g.of(&now))
+	return []shown[Work]{
+		gauge("ingest_waiting_changes", "Changes that wait for the next write to the log.", func(w *Work) float64 { return float64(w.Waiting) }),
+		gauge("unread_changes", "Changes that were accepted and that delivery has not yet read.", func(w *Work) float64 { return float64(w.Unread) }),
+		gauge("in_flight_frames", "Frames of the log that are read and not done with.", func(w *Work) float64 { return float64(w.Frames) }),
+		gauge("in_flight_bytes", "What they take in memory.", func(w *Work) float64 { return float64(w.FrameBytes) }),
+		gauge("undelivered_age_seconds", "How long ago the oldest change was accepted that is read and neither delivered nor in a backlog.",
+			func(w *Work) float64 { return w.Undelivered.Seconds() }),
+		gauge("pending_notifications", "Notifications in memory that wait for a POST.", func(w *Work) float64 { return float64(w.Pending) }),
+		gauge("parking_notifications", "Notifications in memory that are about to be written to a backlog.", func(w *Work) float64 { return float64(w.Parking) }),
+		gauge("parked_age_seconds", "How long ago the first notification was due of those in a backlog. At the end of the retry window it is given up.",
+			func(w *Work) float64 { return w.Overdue.Seconds() }),
+		gauge("posts_under_way", "POSTs under way to endpoints without a backlog.", func(w *Work) float64 { return float64(w.Flights) }),
+		by(prometheus.GaugeValue, "lanes", "Endpoints that had something to do lately, by how their notifications go: live (at once) or parked (by a backlog).", "way",
+			series[Work]{"live", func(w *Work) float64 { return float64(w.Live) }}, series[Work]{"parked", func(w *Work) float64 { return float64(w.Parked) }}),
+		by(prometheus.GaugeValue, "endpoints", "Endpoints that had something to do lately, by how they answer.", "state", healths...),
 	}
+}
+
+func trust() []shown[Trust] {
+	return []shown[Trust]{
+		by(prometheus.CounterValue, "identity_tokens_total", "Tokens of callers, by whether they were remembered as verified or had to be checked.", "outcome",
+			series[Trust]{"remembered", func(t *Trust) float64 { return float64(t.TokensRemembered) }},
+			series[Trust]{"checked", func(t *Trust) float64 { return float64(t.TokensChecked) }}),
+		gauge("identity_tokens_kept", "Verified tokens that are remembered.", func(t *Trust) float64 { return float64(t.TokensKept) }),
+		by(prometheus.CounterValue, "identity_key_fetches_total", "Fetches of issuers' keys.", "outcome",
+			series[Trust]{"fetched", func(t *Trust) float64 { return float64(t.KeyFetches - min(t.KeyFetches, t.KeyFetchFailures)) }},
+			series[Trust]{"failed", func(t *Trust) float64 { return float64(t.KeyFetchFailures) }}),
+		gauge("seal_certificates", "Subscribers' certificates that are kept parsed.", func(t *Trust) float64 { return float64(t.Certificates) }),
+		counter("validation_tokens_signed_total", "Validation tokens that were signed: many notifications share one.",
+			func(t *Trust) float64 { return float64(t.ValidationTokens) }),
+		gauge("tls_certificate_expiry_timestamp_seconds", "When the certificate ends that https is answered with; 0 when the server makes its own.",
+			func(t *Trust) float64 { return unix(t.TLSExpires) }),
+	}
+}
+
+func spans() []shown[Spans] {
+	return []shown[Spans]{
+		counter("trace_spans_recorded_total", "Spans of traces that were recorded. Those that were neither sent nor failed wait, or too many waited.",
+			func(s *Spans) float64 { return float64(s.Recorded) }),
+		by(prometheus.CounterValue, "trace_spans_total", "Spans that the collector took, or that could not be sent to it.", "outcome",
+			series[Spans]{"sent", func(s *Spans) float64 { return float64(s.Sent) }}, series[Spans]{"failed", func(s *Spans) float64 { return float64(s.Failed) }}),
+	}
+}
+
+func unix(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.Unix())
 }

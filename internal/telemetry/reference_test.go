@@ -26,11 +26,7 @@ const referenceFile = "../../docs/reference/metrics.md"
 // TestMetricsReference fails when the page does not list what /metrics shows.
 func TestMetricsReference(t *testing.T) {
 	t.Parallel()
-	m := newMetrics(t)
-	if err := m.Watch(noLevels); err != nil {
-		t.Fatal(err)
-	}
-	visit(t, m)
+	m := everything(t)
 	want := reference(t, m.Registry())
 	if *update {
 		if err := os.WriteFile(referenceFile, []byte(want), 0o644); err != nil {
@@ -40,6 +36,22 @@ func TestMetricsReference(t *testing.T) {
 	if have, err := os.ReadFile(referenceFile); err != nil || string(have) != want {
 		t.Errorf("%s is not what the registry has (%v): run go generate ./internal/telemetry", referenceFile, err)
 	}
+}
+
+// everything returns metrics with all that a server shows.
+func everything(t *testing.T) *telemetry.Metrics {
+	t.Helper()
+	m := newMetrics(t)
+	for _, err := range []error{
+		m.Watch(noLevels), m.WatchWork(func() telemetry.Work { return telemetry.Work{} }),
+		m.WatchTrust(func() telemetry.Trust { return telemetry.Trust{} }), m.WatchSpans(func() telemetry.Spans { return telemetry.Spans{} }),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	visit(t, m)
+	return m
 }
 
 // nobody refuses everybody.

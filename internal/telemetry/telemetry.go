@@ -13,6 +13,7 @@ package telemetry
 
 import (
 	"fmt"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 
@@ -30,11 +31,15 @@ type Metrics struct {
 	delivery
 }
 
+// mutexWait is how long goroutines waited for locks: when the hot path is short of anything else, it is of that.
+var mutexWait = regexp.MustCompile(`^/sync/mutex/wait/total:seconds$`)
+
 // NewMetrics returns the metrics of a server of that version.
 func NewMetrics(version string) (*Metrics, error) {
 	m := &Metrics{registry: prometheus.NewRegistry(), intake: newIntake(), delivery: newDelivery()}
 	all := []prometheus.Collector{
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(version),
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(
+			collectors.MetricsScheduler, collectors.GoRuntimeMetricsRule{Matcher: mutexWait})), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(version),
 	}
 	for _, c := range append(append(all, m.intake.collectors()...), m.delivery.collectors()...) {
 		if err := m.registry.Register(c); err != nil {

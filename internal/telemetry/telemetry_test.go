@@ -200,7 +200,7 @@ func TestLevelsAreReadAtEachScrape(t *testing.T) {
 	}
 	expect(t, m, map[string]float64{
 		"heliograph_levels_known": 1, "heliograph_subscriptions": 2, "heliograph_log_last_sequence": 9,
-		"heliograph_log_bytes": 4096, "heliograph_parked_endpoints": 1, "heliograph_unread_changes": 0,
+		"heliograph_log_bytes": 4096, "heliograph_parked_endpoints": 1, "heliograph_log_room": 0,
 	})
 	levels.Subscriptions = 5
 	expect(t, m, map[string]float64{"heliograph_subscriptions": 5})
@@ -209,6 +209,49 @@ func TestLevelsAreReadAtEachScrape(t *testing.T) {
 	if _, there := have["heliograph_subscriptions"]; there || have["heliograph_levels_known"] != 0 {
 		t.Errorf("levels that nobody knows are shown: %v", have)
 	}
+}
+
+func TestWorkIsReadAtEachScrape(t *testing.T) {
+	t.Parallel()
+	m := newMetrics(t)
+	w := telemetry.Work{Waiting: 4, Levels: deliver.Levels{
+		Unread: 5, Frames: 6, FrameBytes: 7, Undelivered: 8 * time.Second, Pending: 9, Flights: 10, Live: 11, Parked: 12,
+		Parking: 13, Overdue: 14 * time.Minute, Health: [3]int{15, 16, 17},
+	}}
+	if err := m.WatchWork(func() telemetry.Work { return w }); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, m, map[string]float64{
+		"heliograph_ingest_waiting_changes": 4, "heliograph_unread_changes": 5, "heliograph_in_flight_frames": 6,
+		"heliograph_in_flight_bytes": 7, "heliograph_undelivered_age_seconds": 8, "heliograph_pending_notifications": 9,
+		"heliograph_posts_under_way": 10, "heliograph_lanes{way=live}": 11, "heliograph_lanes{way=parked}": 12,
+		"heliograph_parking_notifications": 13, "heliograph_parked_age_seconds": 840, "heliograph_endpoints{state=healthy}": 15,
+		"heliograph_endpoints{state=slow}": 16, "heliograph_endpoints{state=dropping}": 17,
+	})
+}
+
+func TestTrustIsReadAtEachScrape(t *testing.T) {
+	t.Parallel()
+	m := newMetrics(t)
+	trust := telemetry.Trust{
+		TokensRemembered: 1, TokensChecked: 2, TokensKept: 3, KeyFetches: 7, KeyFetchFailures: 2, Certificates: 4, ValidationTokens: 6,
+	}
+	if err := m.WatchTrust(func() telemetry.Trust { return trust }); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.WatchSpans(func() telemetry.Spans { return telemetry.Spans{Recorded: 9, Sent: 5, Failed: 1} }); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, m, map[string]float64{
+		"heliograph_identity_tokens_total{outcome=remembered}": 1, "heliograph_identity_tokens_total{outcome=checked}": 2,
+		"heliograph_identity_tokens_kept": 3, "heliograph_identity_key_fetches_total{outcome=fetched}": 5,
+		"heliograph_identity_key_fetches_total{outcome=failed}": 2, "heliograph_seal_certificates": 4,
+		"heliograph_validation_tokens_signed_total": 6, "heliograph_tls_certificate_expiry_timestamp_seconds": 0,
+		"heliograph_trace_spans_recorded_total": 9, "heliograph_trace_spans_total{outcome=sent}": 5,
+		"heliograph_trace_spans_total{outcome=failed}": 1,
+	})
+	trust.TLSExpires = accepted
+	expect(t, m, map[string]float64{"heliograph_tls_certificate_expiry_timestamp_seconds": float64(accepted.Unix())})
 }
 
 // TestSeriesStayFew keeps anything that grows with endpoints, tenants or subscriptions out of the labels.
