@@ -24,7 +24,19 @@ func (d *Dispatcher) Resend(ctx context.Context, sub heliograph.SubscriptionID, 
 	if f == nil || int(at.Index) >= len(f.Changes) {
 		return heliograph.Errorf(heliograph.NotFound, "resend.change", "the change is no longer in the log")
 	}
-	return d.again(ctx, target.URL, []heliograph.ParkedRef{{Subscription: sub, Position: at, Again: true}})
+	endpoint := target.URL
+	if n := f.Changes[at.Index].Notice; n != nil { // it carries its own address
+		if n.Subscription != sub {
+			return heliograph.Errorf(heliograph.NotFound, "resend.change", "the notice is another subscription's")
+		}
+		endpoint = heliograph.Endpoint(n.URL)
+	}
+	return d.again(ctx, endpoint, []heliograph.ParkedRef{d.refAgain(sub, at)})
+}
+
+// refAgain points to what is sent once more. It is due now: its window is its own.
+func (d *Dispatcher) refAgain(sub heliograph.SubscriptionID, at heliograph.Position) heliograph.ParkedRef {
+	return heliograph.ParkedRef{Subscription: sub, Position: at, Since: d.now(), Again: true}
 }
 
 // Replay delivers all that a subscription would be told of a part of the log once more, in order, and returns how
@@ -62,7 +74,7 @@ func (d *Dispatcher) Replay(ctx context.Context, sub heliograph.SubscriptionID, 
 			if !visible || hit.Withheld != "" {
 				continue
 			}
-			refs = append(refs, heliograph.ParkedRef{Subscription: sub, Position: position, Again: true})
+			refs = append(refs, d.refAgain(sub, position))
 			if len(refs) == maxRefs {
 				if err := flush(target); err != nil {
 					return replayed, err

@@ -18,10 +18,12 @@
 //   - Nothing is lost: the cursor never passes a notification that is neither delivered nor parked on disk.
 //     After a crash the log is read again from the cursor and the backlog again from its start.
 //   - Order: of one subscription at most one POST is in flight, its notifications leave in the order of the
-//     log, and once some of them are parked the later ones queue behind them.
-//   - Duplicates carry the same notification id. They come only from a crash: what was delivered after the
+//     log, and once some of them are parked the later ones queue behind them. When its notificationUrl changes,
+//     what waited at the old endpoint follows in its order, but may come behind what is younger.
+//   - Duplicates carry the same notification id. They come from a stop or a crash: what was delivered after the
 //     last cursor write (SaveEvery) or in front of a frame that was still under way (MaxInFlight bytes), and,
-//     of a backlog, the refs of one message (maxRefs).
+//     of a backlog, the refs of one message (maxRefs). Of what was parked twice for that reason, or because nobody
+//     knows whether a write was done, one is passed over, as long as it is among the last mostTold.
 //   - Memory is bounded: MaxInFlight bytes of frames, LanePending notifications a lane. Beyond that the
 //     reader waits, or the lane is parked.
 package deliver
@@ -204,6 +206,7 @@ type Dispatcher struct {
 	// accepting ends when nothing new may begin, ctx when what is under way must end too.
 	accepting, ctx       context.Context
 	stopAccepting, abort context.CancelFunc
+	launching            sync.RWMutex // held while a flyer begins; in full, while accepting ends
 	lanes                lanes
 	readers              []*reader
 	parker               *parker
@@ -227,8 +230,7 @@ func New(opts Options) *Dispatcher {
 func (d *Dispatcher) Start(ctx context.Context, backlog []heliograph.Endpoint) error {
 	d.started = d.now()
 	for _, endpoint := range backlog {
-		l := d.lane(endpoint)
-		l.mu.Lock()
+		l := d.lockLane(endpoint)
 		l.parkLocked(heliograph.ParkedIll, d.opts.Clock.Now(), 0)
 		l.mu.Unlock()
 	}
@@ -254,7 +256,9 @@ func (d *Dispatcher) Start(ctx context.Context, backlog []heliograph.Endpoint) e
 // Stop ends reading, lets the POSTs that are under way come to their end while ctx allows, writes the cursor
 // and returns. What was not delivered is delivered after the next Start.
 func (d *Dispatcher) Stop(ctx context.Context) error {
+	d.launching.Lock()
 	d.stopAccepting()
+	d.launching.Unlock()
 	for _, r := range d.readers {
 		r.tracker.close()
 	}
@@ -291,6 +295,17 @@ func (d *Dispatcher) Admit() error {
 
 // Appended counts changes that were accepted and will have to be read.
 func (d *Dispatcher) Appended(_ int, _ uint64, changes int) { d.unread.Add(int64(changes)) }
+
+// launch runs a POST or a drain, unless the dispatcher stops: Stop waits for all that were launched.
+func (d *Dispatcher) launch(flyer func()) bool {
+	d.launching.RLock()
+	defer d.launching.RUnlock()
+	if d.isStopping() {
+		return false
+	}
+	d.flyers.Go(flyer)
+	return true
+}
 
 func (d *Dispatcher) isStopping() bool { return d.accepting.Err() != nil }
 

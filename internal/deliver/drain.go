@@ -21,7 +21,7 @@ func (l *lane) drain(wake, hurry <-chan struct{}) {
 	case <-l.d.accepting.Done():
 		return
 	}
-	run := drainRun{l: l, batch: l.d.opts.Limits.BatchCount, last: map[heliograph.SubscriptionID]heliograph.Position{}}
+	run := drainRun{l: l, batch: l.d.opts.Limits.BatchCount}
 	l.mu.Lock()
 	if l.failures > 0 {
 		run.batch = 1
@@ -75,9 +75,7 @@ type drainRun struct {
 	// probing says that the endpoint is slow or dropping, and that this drain finds out whether it still is.
 	probing bool
 	probes  int
-	// last is how far each subscription has come: after a crash some references were parked twice.
-	last map[heliograph.SubscriptionID]heliograph.Position
-	note posting
+	note    posting
 }
 
 // errIll tells that the endpoint did not take what was sent.
@@ -109,34 +107,18 @@ func (r *drainRun) message(m *ParkedMessage) error {
 			slog.Uint64("sequence", m.Sequence), slog.Any("error", m.Err))
 		l.tellGivenUp(Notification{}, heliograph.GivenUpLost)
 	}
-	if l.drained != m.Sequence {
-		l.drained, l.drainedRefs = m.Sequence, 0
-	}
-	for l.drainedRefs < len(m.Refs) {
-		l.atRef(&m.Refs[l.drainedRefs])
-		n := min(r.batch, len(m.Refs)-l.drainedRefs)
-		items, err := r.load(m.Refs[l.drainedRefs : l.drainedRefs+n])
+	l.progress.at(m.Sequence)
+	unsure := l.isUnsure()
+	for {
+		batch, err := r.load(m.Refs)
 		if err != nil {
 			return err
 		}
-		failed, attempt := l.send(items, max(1, r.failures), &r.note)
-		still := l.observe(attempt)
-		if len(failed) > 0 {
-			if attempt.Reason != heliograph.Stopped {
-				r.failures++
-				r.attempt = attempt
-			}
-			return errIll{}
+		if len(batch.items) == 0 {
+			break
 		}
-		for i := range items {
-			r.last[items[i].sub] = items[i].position()
-		}
-		l.drainedRefs += n
-		if attempt != nil {
-			r.failures, r.attempt = 0, nil
-			if err := r.probed(still); err != nil {
-				return err
-			}
+		if err := r.deliver(&batch, m.Refs, unsure); err != nil {
+			return err
 		}
 	}
 	if err := l.d.opts.Backlog.Unpark(l.d.ctx, l.endpoint, m.Sequence); err != nil {
@@ -144,6 +126,34 @@ func (r *drainRun) message(m *ParkedMessage) error {
 	}
 	l.d.opts.Observer.Backlog(l.endpoint, 0, len(m.Refs))
 	return nil
+}
+
+// deliver posts a batch of a message's references. unsure says that the backlog may hold them twice.
+func (r *drainRun) deliver(b *batch, refs []heliograph.ParkedRef, unsure bool) error {
+	l := r.l
+	l.atRef(&refs[b.at[0]])
+	failed, attempt := l.send(b.items, max(1, r.failures), &r.note)
+	still := l.observe(attempt)
+	if len(failed) > 0 {
+		l.progress.skip(b, failed)
+		if attempt.Reason != heliograph.Stopped {
+			r.failures++
+			r.attempt = attempt
+		}
+		return errIll{}
+	}
+	for i := range b.items {
+		p := &b.items[i]
+		if !refs[b.at[i]].Again && (unsure || !p.frame.Written.After(l.d.started)) {
+			l.progress.tell(p)
+		}
+	}
+	l.progress.next = b.end
+	if attempt == nil {
+		return nil
+	}
+	r.failures, r.attempt = 0, nil
+	return r.probed(still)
 }
 
 // atRef notes since when the first of what is parked waits. One that was asked for again does not say.
@@ -171,38 +181,53 @@ func (r *drainRun) probed(state health.State) error {
 	return nil
 }
 
-// load turns references back into notifications, less those that are given up.
-func (r *drainRun) load(refs []heliograph.ParkedRef) ([]pending, error) {
-	d := r.l.d
-	items := make([]pending, 0, len(refs))
-	for i := range refs {
-		ref := &refs[i]
-		if last, seen := r.last[ref.Subscription]; seen && !ref.Again && !last.Before(ref.Position) {
+// load turns the next references of a message back into notifications, as many as one POST may carry. Those that are
+// given up or gone elsewhere are done with.
+func (r *drainRun) load(refs []heliograph.ParkedRef) (batch, error) {
+	done, b, bytes := &r.l.progress, batch{}, 0
+	for b.end = done.next; b.end < len(refs) && len(b.items) < r.batch && bytes < r.l.d.opts.Limits.BatchBytes; b.end++ {
+		if done.ahead[b.end] {
 			continue
 		}
-		f, err := d.changes.get(d.ctx, ref.Position.Sequence)
-		if err != nil {
-			return nil, err
+		p, ok, err := r.item(&refs[b.end])
+		switch {
+		case err != nil:
+			return batch{}, err
+		case ok:
+			b.items, b.at = append(b.items, p), append(b.at, b.end)
+			bytes += p.estimate()
+		case len(b.items) == 0:
+			done.next = b.end + 1
+		default:
+			done.pass(b.end)
 		}
-		if f == nil || int(ref.Position.Index) >= len(f.Changes) {
-			r.l.tellGivenUp(Notification{Subscription: ref.Subscription, Position: ref.Position, Attempts: ref.Attempts}, heliograph.GivenUpLost)
-			continue
-		}
-		p := pending{frame: f, index: ref.Position.Index, attempts: ref.Attempts, sub: ref.Subscription}
-		if !ref.Since.IsZero() {
-			p.since = ref.Since.UnixNano()
-		}
-		if p.change().Notice == nil {
-			if sent, err := r.readdress(&p, ref); sent || err != nil {
-				if err != nil {
-					return nil, err
-				}
-				continue
-			}
-		}
-		items = append(items, p)
 	}
-	return items, nil
+	return b, nil
+}
+
+// item turns a reference back into a notification. It answers false when there is nothing more to do about it here.
+func (r *drainRun) item(ref *heliograph.ParkedRef) (pending, bool, error) {
+	d := r.l.d
+	f, err := d.changes.get(d.ctx, ref.Position.Sequence)
+	if err != nil {
+		return pending{}, false, err
+	}
+	if f == nil || int(ref.Position.Index) >= len(f.Changes) {
+		r.l.tellGivenUp(Notification{Subscription: ref.Subscription, Position: ref.Position, Attempts: ref.Attempts}, heliograph.GivenUpLost)
+		return pending{}, false, nil
+	}
+	p := pending{frame: f, index: ref.Position.Index, attempts: ref.Attempts, sub: ref.Subscription}
+	if !ref.Since.IsZero() {
+		p.since = ref.Since.UnixNano()
+	}
+	if !ref.Again && r.l.progress.has(&p) {
+		return p, false, nil
+	}
+	if p.change().Notice != nil {
+		return p, true, nil
+	}
+	gone, err := r.readdress(&p, ref)
+	return p, !gone, err
 }
 
 // readdress finds again how the subscription sees the change. It reports true when the item is not this lane's
@@ -217,7 +242,7 @@ func (r *drainRun) readdress(p *pending, ref *heliograph.ParkedRef) (bool, error
 		r.l.giveUp(p, hit.Withheld)
 		return true, nil
 	}
-	p.told, p.instance = hit.Type, hit.Instance
+	p.told, p.instance, p.rich = hit.Type, hit.Instance, hit.Target.Rich != nil
 	if hit.Target.URL == r.l.endpoint {
 		return false, nil
 	}
@@ -228,6 +253,13 @@ func (r *drainRun) readdress(p *pending, ref *heliograph.ParkedRef) (bool, error
 	for !d.lane(hit.Target.URL).takeUp() {
 	}
 	return true, nil
+}
+
+// isUnsure reports whether something may stand in the backlog and wait in memory too.
+func (l *lane) isUnsure() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.handed || l.unsure
 }
 
 func (l *lane) writes() uint64 {

@@ -111,16 +111,16 @@ func (l *lane) snapshot() Endpoint {
 // Observe lets an endpoint's health know of answers that others had: of n like attempt. It is what a fault that
 // is played in development looks like.
 func (d *Dispatcher) Observe(endpoint heliograph.Endpoint, attempt *heliograph.Attempt, n int) {
-	l := d.lane(endpoint)
+	l := d.lockLane(endpoint)
+	defer l.mu.Unlock()
 	for range n {
-		l.observe(attempt)
+		l.observeLocked(attempt)
 	}
 }
 
 // Force makes an endpoint what a person says, until somebody forces it to be healthy.
 func (d *Dispatcher) Force(endpoint heliograph.Endpoint, state health.State) {
-	l := d.lane(endpoint)
-	l.mu.Lock()
+	l := d.lockLane(endpoint)
 	defer l.mu.Unlock()
 	l.health.Force(&d.opts.Health, state, d.now())
 	if state == health.Healthy && l.parked { // what waits need not wait for the next probe

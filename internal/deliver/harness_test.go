@@ -69,6 +69,12 @@ func newBench(tb testing.TB) *bench {
 
 func (b *bench) start() {
 	b.tb.Helper()
+	b.startWith(nil)
+}
+
+// startWith starts a dispatcher with options that a test has changed.
+func (b *bench) startWith(edit func(*deliver.Options)) {
+	b.tb.Helper()
 	parked, err := b.engine.ParkedEndpoints(b.tb.Context())
 	if err != nil {
 		b.tb.Fatal(err)
@@ -77,7 +83,7 @@ func (b *bench) start() {
 	for _, p := range parked {
 		backlog = append(backlog, p.Endpoint)
 	}
-	b.d = deliver.New(deliver.Options{
+	opts := deliver.Options{
 		Partitions: []int{0}, Log: b.engine, Backlog: backlogOf{b.engine}, Index: b.index,
 		Read: func(ctx context.Context, p int, from uint64) (deliver.Frames, error) {
 			return b.engine.Read(ctx, p, from)
@@ -89,7 +95,11 @@ func (b *bench) start() {
 		},
 		Health: health.Rules(b.cat.Profile().Endpoint), Drop: b.drop, Limits: b.limits, Observer: b.heard, Clock: b.time, Dice: func() float64 { return 0 },
 		Tracer: b.tracer, Logger: slog.New(slog.DiscardHandler),
-	})
+	}
+	if edit != nil {
+		edit(&opts)
+	}
+	b.d = deliver.New(opts)
 	if err := b.d.Start(b.tb.Context(), backlog); err != nil {
 		b.tb.Fatal(err)
 	}

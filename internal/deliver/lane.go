@@ -21,6 +21,7 @@ type pending struct {
 	// told is the change type that the notification says, instance how it names what changed; both are zero
 	// for a notice.
 	told     heliograph.ChangeType
+	rich     bool // it carries the change's data
 	instance catalog.Instance
 }
 
@@ -70,9 +71,10 @@ type lane struct {
 
 	// writing is held while part of waiting is written to the backlog, and taken before mu.
 	writing sync.Mutex
-	// What a drain that failed had done already: refs of the message drained that need no more work.
-	drained     uint64
-	drainedRefs int
+	// What drains have done of the backlog since the lane was parked; a drain's alone.
+	progress progress
+	// handed says that a write of the backlog is under way, unsure that one failed which may have been done.
+	handed, unsure bool
 
 	health health.Endpoint
 	why    heliograph.Reason // it was parked
@@ -129,8 +131,9 @@ func (l *lane) launchLocked() {
 	if l.parked || len(l.ready) == 0 || l.flights >= l.limit || l.d.isStopping() {
 		return
 	}
-	l.flights++
-	l.d.flyers.Go(l.fly)
+	if l.d.launch(l.fly) {
+		l.flights++
+	}
 }
 
 // load is what one flight carries.
@@ -233,10 +236,13 @@ func (l *lane) scheduleLocked() {
 	l.hurry = make(chan struct{})
 	hurry := l.hurry
 	stop := l.d.opts.Clock.At(l.resumeAt, func() { close(wake) })
-	l.d.flyers.Go(func() {
+	launched := l.d.launch(func() {
 		defer stop()
 		l.drain(wake, hurry)
 	})
+	if !launched {
+		stop()
+	}
 }
 
 // resume makes the lane live again, if nothing was written since the backlog was found empty and what still
@@ -249,14 +255,19 @@ func (l *lane) resume(written uint64) bool {
 	if l.written != written || len(l.waiting) > l.d.opts.Limits.LanePending/2 {
 		return false
 	}
-	l.parked, l.draining = false, false
+	l.parked, l.draining, l.unsure = false, false, false
 	l.failures = 0
 	l.d.opts.Observer.Resumed(l.endpoint, l.d.now().Sub(l.since))
 	back := l.waiting
 	l.waiting = nil
 	for i := range back {
+		if l.progress.has(&back[i]) {
+			back[i].frame.settle(1)
+			continue
+		}
 		l.pushLocked(l.queues[back[i].sub], back[i])
 	}
+	l.progress = progress{}
 	l.launchLocked()
 	return true
 }
@@ -281,6 +292,19 @@ func (d *Dispatcher) lane(endpoint heliograph.Endpoint) *lane {
 		d.lanes.byURL[endpoint] = l
 	}
 	return l
+}
+
+// lockLane returns an endpoint's lane, locked, and not swept while it is.
+func (d *Dispatcher) lockLane(endpoint heliograph.Endpoint) *lane {
+	for {
+		l := d.lane(endpoint)
+		l.mu.Lock()
+		if !l.dead {
+			l.idle = false
+			return l
+		}
+		l.mu.Unlock()
+	}
 }
 
 // queue puts a notification into its endpoint's lane.

@@ -115,6 +115,7 @@ func (l *lane) take() *hand {
 	if l.parked {
 		h.batch = l.waiting[:min(len(l.waiting), maxRefs)]
 	}
+	l.handed = len(h.batch) > 0
 	l.mu.Unlock()
 	if len(h.batch) == 0 {
 		l.writing.Unlock()
@@ -131,12 +132,15 @@ func (l *lane) take() *hand {
 func (h *hand) put(written bool) {
 	l := h.lane
 	defer l.writing.Unlock()
+	l.mu.Lock()
+	l.written++ // or nobody knows: a drain that has found the backlog empty looks again
+	l.handed = false
 	if !written {
+		l.unsure = true
+		l.mu.Unlock()
 		return
 	}
-	l.mu.Lock()
 	l.waiting = l.waiting[len(h.batch):]
-	l.written++
 	l.mu.Unlock()
 	l.d.opts.Observer.Backlog(l.endpoint, len(h.batch), 0)
 	settleAll(h.batch)

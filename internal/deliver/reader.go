@@ -66,7 +66,7 @@ func (r *reader) dispatch(f heliograph.Frame) {
 		work.left.Add(1)
 		r.d.queue(hit.Target.URL, pending{
 			frame: work, index: uint32(change), //nolint:gosec // a frame under 1 MB has far fewer changes than 2³²
-			sub: hit.Target.ID, told: hit.Type, instance: hit.Instance,
+			sub: hit.Target.ID, told: hit.Type, rich: hit.Target.Rich != nil, instance: hit.Instance,
 		})
 	})
 	m.end()
