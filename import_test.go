@@ -66,7 +66,7 @@ func house() map[string]room {
 		"subscribe/record":    {pure, "heliograph"},
 		"throttle":            {pure, "heliograph"},
 
-		"deliver":   {step, "heliograph catalog clock health match retry"},
+		"deliver":   {step, "heliograph catalog clock health match rawjson retry"},
 		"ingest":    {step, "heliograph"},
 		"subscribe": {step, "heliograph catalog clock odata seal subscribe/record"},
 

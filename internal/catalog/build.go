@@ -173,6 +173,7 @@ func (b *rowBuilder) facts() {
 		}
 		b.row.LifecycleEvents = append(b.row.LifecycleEvents, event)
 	}
+	b.extras()
 	b.options()
 	b.readQuotas()
 }

@@ -87,6 +87,7 @@ func TestLoadNamesMistakes(t *testing.T) {
 		{"  permissions", "  quotas: [{limit: -1}]\n  permissions", "row ticket: quotas[0]: limit: -1"},
 		{"  permissions", "  query_options: {$top: {rule: perhaps}}\n  permissions", "row ticket: query_options: $top: \"perhaps\" is not one of"},
 		{"  permissions", "  lifecycle_events: [forgotten]\n  permissions", "row ticket: lifecycle_events: \"forgotten\" is not known"},
+		{"  permissions", "  extras: [colour]\n  permissions", "row ticket: extras: \"colour\" is not one of"},
 		{"  permissions", "  status: new\n  permissions", "row ticket: status: \"new\" is not one of"},
 		{"  permissions", "  national_clouds: {moon: 'yes'}\n  permissions", "row ticket: national_clouds: \"moon\""},
 		{"  permissions", "  national_clouds: {china: perhaps}\n  permissions", "row ticket: national_clouds: china: \"perhaps\""},

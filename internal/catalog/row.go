@@ -32,6 +32,7 @@ type Row struct {
 	LifecycleURLOver time.Duration
 	LifecycleEvents  []heliograph.LifecycleEvent
 	Rich             Rich
+	Extras           Extras
 	// DelegatedOwnOnly says that a signed-in user reaches the own mailbox only (contract 3.2.8).
 	DelegatedOwnOnly bool
 	// Duplicates says that an application may have equal subscriptions beside each other.

@@ -36,6 +36,7 @@ type storedRow struct {
 	Example         string                `yaml:"notification_resource_example"`
 	ODataType       string                `yaml:"odata_type"`
 	ODataTypeBasis  string                `yaml:"odata_type_basis"`
+	Extras          []string              `yaml:"extras"`
 	Permissions     storedPermissions     `yaml:"permissions"`
 	BySource        map[string]any        `yaml:"permissions_by_source"` // what each seed page says: for people
 	Newest          storedPermissions     `yaml:"permissions_newest_docs"`

@@ -24,14 +24,8 @@ func NotificationID(sub heliograph.SubscriptionID, change heliograph.ChangeID) h
 	return id
 }
 
-// estimate is about how many bytes the item takes in a body: a rich one has its change's data, encrypted and in
-// base64, and beside it a key, a signature and a certificate's name.
-func (p *pending) estimate() int {
-	if !p.rich {
-		return 600
-	}
-	return 1600 + len(p.change().Data)*4/3
-}
+// estimate is about how many bytes the item takes in a body.
+func (p *pending) estimate() int { return 600 }
 
 // appendItem appends one changeNotification: a lifecycle notice, or a change as target sees it.
 func appendItem(b []byte, p *pending, target *match.Target, sealer Sealer) (_ []byte, err error) {
@@ -42,21 +36,16 @@ func appendItem(b []byte, p *pending, target *match.Target, sealer Sealer) (_ []
 	b = appendHead(b, NotificationID(p.sub, change.ID), p.sub, time.Unix(0, target.Expires))
 	b = append(b, change.Tenant...)
 	b = append(b, '"')
+	if target.Row.Extras.Organization {
+		b = appendField(b, "organizationId", string(change.Tenant))
+	}
 	b = appendField(b, "clientState", target.ClientState.Reveal())
 	b = append(b, `,"changeType":"`...)
 	b = append(b, p.told.String()...)
 	b = append(b, '"')
-	b = appendField(b, "resource", p.instance.Resource(target.Resource, target.Rich != nil))
-	b = append(b, `,"resourceData":{`...)
-	start := len(b)
 	rich := target.Rich != nil
-	b = appendField(b, "@odata.type", p.instance.ODataType(rich))
-	b = appendField(b, "@odata.id", p.instance.ODataID(target.Resource, rich))
-	b = appendField(b, "id", p.instance.ID())
-	if len(b) > start { // the first field's comma
-		b = append(b[:start], b[start+1:]...)
-	}
-	b = append(b, '}')
+	b = appendField(b, "resource", p.instance.Resource(target.Resource, rich))
+	b = appendResourceData(b, p, target)
 	if rich {
 		b = append(b, `,"encryptedContent":`...)
 		if b, err = sealer.AppendContent(b, target, change, &p.instance); err != nil {
@@ -83,7 +72,7 @@ func appendHead(b []byte, id heliograph.NotificationID, sub heliograph.Subscript
 	b = id.Append(append(b, `{"id":"`...))
 	b = sub.Append(append(b, `","subscriptionId":"`...))
 	b = append(b, `","subscriptionExpirationDateTime":"`...)
-	b = expires.UTC().AppendFormat(b, "2006-01-02T15:04:05.9999999Z07:00")
+	b = expires.UTC().AppendFormat(b, stamp)
 	return append(b, `","tenantId":"`...)
 }
 

@@ -2,7 +2,9 @@ package deliver_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -43,6 +45,58 @@ func TestContractOfDuplicates(t *testing.T) {
 	}
 	if len(ids) != 3 || !slices.IsSortedFunc(order, compareNumbers) {
 		t.Errorf("%v, %v", ids, order)
+	}
+}
+
+// contract 11.9, 11.11, 11.15: what only some resources' notifications have.
+func TestContractOfExtras(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	type collection struct{ Value []map[string]any }
+	got := make(chan collection, 10)
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var c collection
+		text, _ := io.ReadAll(r.Body)
+		_ = json.Unmarshal(text, &c)
+		got <- c
+	}))
+	t.Cleanup(s.Close)
+	b.start()
+	defer b.stop()
+	for _, tt := range []struct {
+		row, path, resource, data string
+		organization              any
+		resourceData              map[string]any
+	}{
+		{"message", "users/u1/messages", "users/u1/messages/m1", `{"subject":"Hi","@odata.etag":"W/\"CQ\u0041\""}`, nil, map[string]any{
+			"@odata.type": "#Microsoft.Graph.Message", "@odata.id": "Users/u1/Messages/m1", "@odata.etag": `W/"CQA"`, "id": "m1",
+		}},
+		{"message", "users/u1/messages", "users/u1/messages/m2", `{"subject":"no \"@odata.etag\" here"}`, nil, map[string]any{
+			"@odata.type": "#Microsoft.Graph.Message", "@odata.id": "Users/u1/Messages/m2", "id": "m2",
+		}},
+		{"user", "users/u1", "users/u1", `{"@odata.etag":"W/1"}`, nil, map[string]any{
+			"@odata.type": "#Microsoft.Graph.User", "@odata.id": "Users/u1", "id": "u1",
+			"organizationId": string(tenant), "eventTime": "2026-11-22T12:00:00Z", "sequenceNumber": "639309456000000000",
+		}},
+		{"presence", "communications/presences/u1", "communications/presences/u1", "", string(tenant), map[string]any{
+			"@odata.type": "#microsoft.graph.presence", "@odata.id": "users/u1/presence", "id": "u1",
+		}},
+	} {
+		b.subscribe("", s.URL, func(sub *heliograph.Subscription) {
+			sub.ID = heliograph.DeriveGUID(tt.row)
+			sub.Row, sub.Path, sub.Resource, sub.ChangeType = tt.row, tt.path, tt.path, heliograph.Created|heliograph.Updated
+		})
+		b.append([]heliograph.Change{{
+			ID: heliograph.NewGUID(), Tenant: tenant, Type: heliograph.Updated, Resource: tt.resource, Time: start, Accepted: start, Data: []byte(tt.data),
+		}})
+		item := (<-got).Value[0]
+		is, _ := item["resourceData"].(map[string]any)
+		if n, ok := is["sequenceNumber"].(float64); ok {
+			is["sequenceNumber"] = fmt.Sprintf("%.0f", n)
+		}
+		if item["organizationId"] != tt.organization || !maps.Equal(is, tt.resourceData) {
+			t.Errorf("%s: %v\n%v\nwant %v", tt.resource, item, is, tt.resourceData)
+		}
 	}
 }
 
