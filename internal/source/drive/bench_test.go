@@ -73,6 +73,7 @@ func Benchmark100k(b *testing.B) {
 func discard(context.Context, []heliograph.Change) error { return nil }
 
 func heap() uint64 {
+	runtime.GC() // twice: pools let go only then
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

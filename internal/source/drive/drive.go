@@ -263,7 +263,11 @@ func (d *Drive) round(ctx context.Context) ([]step, error) {
 			return nil, err
 		}
 	}
-	return s.finish()
+	steps, err := s.finish()
+	if soon := now.Add(blindRescan); d.watch.blind && d.rescan.After(soon) {
+		d.rescan = soon
+	}
+	return steps, err
 }
 
 func (d *Drive) lookAtAll(ctx context.Context, silent bool) ([]step, error) {
@@ -282,6 +286,7 @@ func (d *Drive) lookAtAll(ctx context.Context, silent bool) ([]step, error) {
 	took := ended.Sub(began)
 	d.settle.Hold(ended.Add(took)) // half of the time is enough
 	d.rescan = ended.Add(d.opts.Rescan)
+	d.watch.told = d.watch.blind
 	if d.watch.blind {
 		d.rescan = ended.Add(min(d.opts.Rescan, max(blindRescan, 20*took)))
 	}

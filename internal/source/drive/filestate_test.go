@@ -115,15 +115,16 @@ func TestDamagedState(t *testing.T) {
 		records []string
 		says    string
 	}{
-		"not JSON":            {[]string{"hello"}, "record 0"},
-		"another version":     {[]string{strings.Replace(snapshot, `"version":1`, `"version":2`, 1)}, "version 2 is not known here"},
-		"no snapshot":         {[]string{`{"done":true}`}, "version 0"},
-		"no root":             {[]string{`{"version":1,"drive":"` + driveID(snapshot) + `"}`}, "it has no root"},
-		"another drive":       {[]string{strings.Replace(snapshot, driveID(snapshot), "x", 1)}, "another user's drive"},
-		"an unknown folder":   {[]string{snapshot, `{"steps":[{"put":{"id":"11111111-1111-1111-1111-111111111111","in":"22222222-2222-2222-2222-222222222222","modified":1,"created":1}}]}`}, "is in no known folder"},
-		"an unknown item":     {[]string{snapshot, `{"steps":[{"remove":"11111111-1111-1111-1111-111111111111"}]}`}, "cannot be removed"},
-		"nothing":             {[]string{snapshot, `{"steps":[{}]}`}, "does nothing"},
-		"a step after a step": {[]string{snapshot, `{"steps":[]}`, `{"steps":[{"remove":"zz"}]}`}, "record 2"},
+		"not JSON":              {[]string{"hello"}, "record 0"},
+		"another version":       {[]string{strings.Replace(snapshot, `"version":1`, `"version":2`, 1)}, "version 2 is not known here"},
+		"no snapshot":           {[]string{`{"done":true}`}, "version 0"},
+		"no root":               {[]string{`{"version":1,"drive":"` + driveID(snapshot) + `"}`}, "it has no root"},
+		"another drive":         {[]string{strings.Replace(snapshot, driveID(snapshot), "x", 1)}, "another user's drive"},
+		"an unknown folder":     {[]string{snapshot, `{"steps":[{"put":{"id":"11111111-1111-1111-1111-111111111111","in":"22222222-2222-2222-2222-222222222222","modified":1,"created":1}}]}`}, "is in no known folder"},
+		"a name that leads out": {[]string{strings.Replace(snapshot, `"name":"file"`, `"name":"../file"`, 1)}, "cannot be called"},
+		"an unknown item":       {[]string{snapshot, `{"steps":[{"remove":"11111111-1111-1111-1111-111111111111"}]}`}, "cannot be removed"},
+		"nothing":               {[]string{snapshot, `{"steps":[{}]}`}, "does nothing"},
+		"a step after a step":   {[]string{snapshot, `{"steps":[]}`, `{"steps":[{"remove":"zz"}]}`}, "record 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -176,11 +177,12 @@ func (stored *storedItem) put(t *tree, items map[heliograph.GUID]*item) error {
 	} else {
 		t.learn(it, facts{}) // out of the index, with its old facts
 	}
-	if isIn(parent, it) {
-		return fmt.Errorf("item %s is in itself", stored.ID)
+	name := stored.name()
+	if isIn(parent, it) || name == "" || name == "." || name == ".." || strings.Contains(name, "/") {
+		return fmt.Errorf("item %s cannot be called %q there", stored.ID, name)
 	}
 	stored.fill(it)
-	t.put(it, parent, stored.name())
+	t.put(it, parent, name)
 	return nil
 }
 

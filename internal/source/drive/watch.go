@@ -28,8 +28,8 @@ type watch struct {
 	// it under its old path until it is told otherwise.
 	paths   map[identity]string
 	folders map[string]identity
-	// blind: some folders could not be watched, because the system allows no more.
-	blind bool
+	// blind: some folders could not be watched, because the system allows no more; told: and that was logged.
+	blind, told bool
 }
 
 func newWatch(d *Drive) (*watch, error) {
@@ -107,8 +107,11 @@ func (w *watch) add(where string, id identity) {
 	err := w.notify.Add(filepath.Join(w.dir, filepath.FromSlash(where)))
 	if err != nil {
 		// What is gone is noticed, and what may not be read is when it may: its own folder tells.
-		if !isMissing(err) && !errors.Is(err, fs.ErrPermission) && !w.blind {
-			w.blind = true
+		if isMissing(err) || errors.Is(err, fs.ErrPermission) {
+			return
+		}
+		if w.blind = true; !w.told {
+			w.told = true
 			w.logger.Warn("cannot watch all folders of the drive: it is looked through now and then instead",
 				slog.String("path", where), slog.Any("error", err))
 		}
