@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"time"
 
 	"heliograph.dev"
 	"heliograph.dev/internal/catalog"
@@ -37,7 +38,14 @@ func (s sink) Put(sub *heliograph.Subscription) {
 		s.log.Error("subscription cannot be indexed", "subscription", sub.ID, "row", sub.Row, "error", err)
 		return
 	}
-	s.index.Put(match.TargetOf(sub, row), paths)
+	selection, err := row.SelectionOf(sub)
+	if err != nil {
+		s.log.Error("conditions of a subscription cannot be read", "subscription", sub.ID, "row", sub.Row, "error", err)
+		return
+	}
+	t := match.TargetOf(sub, row)
+	t.Restrict(selection, sub.Created)
+	s.index.Put(t, paths)
 }
 
 // Remove takes a subscription out of the index.
@@ -48,6 +56,30 @@ type changeLog struct{ *engine.Engine }
 
 func (a *App) read(ctx context.Context, partition int, from uint64) (deliver.Frames, error) {
 	return a.parts.engine.Read(ctx, partition, from)
+}
+
+// recallBytes bounds how much of the log is read again at a start: a few seconds' worth.
+const recallBytes = 256 << 20
+
+// recall says from where on the log is to be read for what filters remember.
+func (a *App) recall(ctx context.Context, cursor uint64) (from uint64, since time.Time, err error) {
+	log, err := a.parts.engine.LogState(ctx)
+	if err != nil {
+		return 0, since, err
+	}
+	from = log.First
+	if frames := log.Last + 1 - log.First; frames > 0 {
+		most := recallBytes / (log.Bytes/frames + 1)
+		from = max(from, cursor-min(cursor, most))
+	}
+	if from == 1 {
+		return from, since, nil
+	}
+	since = a.clock.Now() // unless a frame says better
+	if f, err := a.parts.engine.Frame(ctx, from); err == nil && from < cursor {
+		since = f.Written
+	}
+	return from, since, nil
 }
 
 // backlogOf is the engine's backlog as delivery sees it.

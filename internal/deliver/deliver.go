@@ -5,6 +5,8 @@
 //
 //	reader.go   read the change log's frames, in order, while memory allows
 //	            match each change, and queue one notification for each subscription that wants it
+//	recall.go   at the start, read some of what was delivered too: filters that tell of entering and leaving
+//	            remember what they let through
 //	lane.go     one lane an endpoint: queues per subscription, what may fly next, live or parked
 //	flight.go   one POST with all that is pending, up to the limits; what its outcome means
 //	parker.go   when the endpoint is ill or slow: write references to the backlog, out of memory
@@ -178,6 +180,7 @@ type Options struct {
 	Partitions []int
 	Log        Log
 	Read       func(ctx context.Context, partition int, from uint64) (Frames, error)
+	Recall     Recall // may be nil: reading begins at the cursor then
 	Backlog    Backlog
 	Index      *match.Index
 	Catalog    *catalog.Catalog
@@ -234,16 +237,16 @@ func (d *Dispatcher) Start(ctx context.Context, backlog []heliograph.Endpoint) e
 		l.parkLocked(heliograph.ParkedIll, d.opts.Clock.Now(), 0)
 		l.mu.Unlock()
 	}
-	for _, p := range d.opts.Partitions {
-		next, err := d.opts.Log.Cursor(ctx, p)
+	begins, err := d.recall(ctx)
+	if err != nil {
+		return errors.Join(err, d.Stop(ctx))
+	}
+	for i, p := range d.opts.Partitions {
+		frames, err := d.opts.Read(ctx, p, begins[i].from)
 		if err != nil {
 			return errors.Join(err, d.Stop(ctx))
 		}
-		frames, err := d.opts.Read(ctx, p, next)
-		if err != nil {
-			return errors.Join(err, d.Stop(ctx))
-		}
-		r := &reader{d: d, partition: p, frames: frames, tracker: newTracker(d, p, next)}
+		r := &reader{d: d, partition: p, frames: frames, tracker: newTracker(d, p, begins[i].live), live: begins[i].live}
 		d.readers = append(d.readers, r)
 		d.loops.Go(r.run)
 		d.loops.Go(r.tracker.saveLoop)

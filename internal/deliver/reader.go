@@ -17,12 +17,16 @@ type reader struct {
 	partition int
 	frames    Frames
 	tracker   *tracker
+	// live is the cursor at the start: frames before it were delivered, and are read for what filters remember.
+	live uint64
 }
 
 func (r *reader) run() {
 	for r.tracker.waitForRoom() {
 		f, err := r.frames.Next(r.d.accepting)
 		switch {
+		case err == nil && f.Sequence < r.live:
+			r.d.opts.Index.Recall(&f)
 		case err == nil:
 			r.dispatch(f)
 		case r.d.isStopping():
@@ -36,6 +40,9 @@ func (r *reader) run() {
 // trouble passes a frame that cannot be read, and waits a little when it is the engine that cannot be.
 func (r *reader) trouble(ctx context.Context, err error) {
 	if lost, ok := errors.AsType[Unreadable](err); ok {
+		if lost.FrameSequence() < r.live { // it was told of when it was to be delivered
+			return
+		}
 		r.d.opts.Logger.LogAttrs(ctx, slog.LevelError, "frame of the change log is unreadable",
 			slog.Int("partition", r.partition), slog.Uint64("sequence", lost.FrameSequence()), slog.Any("error", err))
 		r.d.opts.Observer.GivenUp("", Notification{}, heliograph.GivenUpLost)

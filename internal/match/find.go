@@ -41,8 +41,14 @@ func (x *Index) Recall(frame *heliograph.Frame) {
 func (x *Index) Remembers() bool { return x.memories.Load() > 0 }
 
 // KnownSince says that everything that was accepted since then is noted: of older subscriptions, the memory of what
-// met their filters may lack something. Without it everything was.
-func (x *Index) KnownSince(t time.Time) { x.known.Store(t.UnixNano()) }
+// met their filters may lack something. The zero time, as without this call, says that nothing is lacking.
+func (x *Index) KnownSince(t time.Time) {
+	known := int64(0)
+	if !t.IsZero() {
+		known = t.UnixNano()
+	}
+	x.known.Store(known)
+}
 
 // Find visits every subscription that wants the change at that position, each once. It notes what FindAll notes.
 func (x *Index) Find(change *heliograph.Change, at heliograph.Position, now time.Time, visit func(*Hit)) {
