@@ -196,7 +196,7 @@ func (a *App) startDelivery(ctx context.Context) error {
 	}
 	a.parts.deliveries = deliveries.New(deliveries.DefaultLimits(), a.clock.Now)
 	a.parts.dispatcher = deliver.New(deliver.Options{
-		Partitions: partitions, Log: changeLog{a.parts.engine}, Read: a.read, Backlog: backlogOf{a.parts.engine},
+		Partitions: partitions, Log: changeLog{a.parts.engine}, Read: a.read, Recall: a.recall, Backlog: backlogOf{a.parts.engine},
 		Index: a.parts.index, Prepare: a.prepare, Sealer: a.parts.sealer, Retry: retryPolicy(a.parts.catalog.Profile()),
 		Health: health.Rules(a.parts.catalog.Profile().Endpoint), Drop: a.cfg.Delivery.Drop,
 		Limits: deliveryLimits(&a.cfg), Recorder: recorder{a.parts.deliveries}, Observer: a.parts.metrics, Clock: a.clock, Dice: rand.Float64, Logger: a.log,
