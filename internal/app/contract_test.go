@@ -435,6 +435,40 @@ func TestContractOfNotifications(t *testing.T) {
 	}
 }
 
+// contract 18.7: a filter of Outlook's is a set that messages come into and go out of.
+func TestContractOfFilters(t *testing.T) {
+	t.Parallel()
+	w := newWire(t)
+	w.create(w.token(client.TokenRequest{}), map[string]any{"resource": "users/u1/messages?$filter=isRead eq false", "changeType": "created,updated,deleted"})
+	api := connect(t, w.App)
+	for _, tt := range []struct {
+		message string
+		is      client.ChangeType
+		isRead  bool
+		told    any // nil: nothing
+	}{
+		{"m1", client.Created, true, nil},
+		{"m1", client.Updated, false, "created"},
+		{"m1", client.Updated, false, "updated"},
+		{"m1", client.Updated, true, "deleted"},
+		{"m1", client.Updated, true, nil},
+		{"m2", client.Created, false, "created"},
+		{"m2", client.Deleted, false, "deleted"},
+	} {
+		if _, err := api.Publish(t.Context(), client.Event{
+			Source: "test", Type: tt.is, Resource: "users/u1/messages/" + tt.message, Data: map[string]any{"isRead": tt.isRead},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if tt.told == nil {
+			continue // what comes next is the next one's
+		}
+		if n := w.hook.take(t).Value; len(n) != 1 || n[0]["changeType"] != tt.told || !strings.HasSuffix(fmt.Sprint(n[0]["resource"]), tt.message) {
+			t.Errorf("%+v: told %v", tt, n)
+		}
+	}
+}
+
 // contract 13.12: in one POST, one token for each application and tenant.
 func TestContractOfTokens(t *testing.T) {
 	t.Parallel()
