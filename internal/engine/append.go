@@ -123,7 +123,7 @@ func (e *Engine) Frame(ctx context.Context, seq uint64) (heliograph.Frame, error
 // decode reads a frame as it stands in the log. A frame whose key is not at hand is no *FrameError: nobody may pass
 // over it.
 func (e *Engine) decode(seq uint64, subject string, sealed []byte) (heliograph.Frame, frame.Header, error) {
-	data, err := e.vault.Open(nil, sealed, subject)
+	data, err := e.vault.OpenInPlace(sealed, subject)
 	if heliograph.KindOf(err) == heliograph.Unavailable {
 		return heliograph.Frame{}, frame.Header{}, fmt.Errorf("frame %d: %w", seq, err)
 	}

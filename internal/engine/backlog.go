@@ -140,7 +140,7 @@ func (e *Engine) Parked(ctx context.Context, endpoint heliograph.Endpoint, from 
 	}
 	parked := make([]ParkedMessage, len(found))
 	for i, m := range found {
-		data, err := e.vault.Open(nil, m.data, request.NextFor)
+		data, err := e.vault.OpenInPlace(m.data, request.NextFor)
 		if heliograph.KindOf(err) == heliograph.Unavailable {
 			return nil, fmt.Errorf("read backlog: %w", err)
 		}

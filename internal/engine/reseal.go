@@ -81,7 +81,7 @@ func (e *Engine) staleRecords(ctx context.Context, t *tail, end uint64) ([]*nats
 		if isMarker(msg.Headers()) || !e.vault.Stale(msg.Data()) {
 			continue
 		}
-		value, err := e.vault.Open(nil, msg.Data(), msg.Subject())
+		value, err := e.vault.OpenInPlace(msg.Data(), msg.Subject())
 		if err != nil {
 			if heliograph.KindOf(err) == heliograph.Unavailable {
 				return nil, false, err

@@ -11,9 +11,10 @@ import (
 type Vault interface {
 	// Seal appends the sealed plaintext to dst. The label says what it is; it is not kept.
 	Seal(dst, plaintext []byte, label string) ([]byte, error)
-	// Open appends to dst what was sealed under that label. Its error is heliograph.Unavailable while the key is not
-	// at hand, so that trying again may help; any other says that this is not what was sealed.
-	Open(dst, sealed []byte, label string) ([]byte, error)
+	// OpenInPlace returns what was sealed under that label, perhaps in the memory of sealed. Its error is
+	// heliograph.Unavailable while the key is not at hand; sealed is untouched then, and trying again may help. Any other
+	// error says that this is not what was sealed.
+	OpenInPlace(sealed []byte, label string) ([]byte, error)
 	// Stale reports whether it was sealed with another key than the newest.
 	Stale(sealed []byte) bool
 }
@@ -26,10 +27,8 @@ func (unsealed) Seal(dst, plaintext []byte, _ string) ([]byte, error) {
 	return append(dst, plaintext...), nil
 }
 
-// Open appends what was not sealed.
-func (unsealed) Open(dst, sealed []byte, _ string) ([]byte, error) {
-	return append(dst, sealed...), nil
-}
+// OpenInPlace returns what was not sealed.
+func (unsealed) OpenInPlace(sealed []byte, _ string) ([]byte, error) { return sealed, nil }
 
 // Stale is never true.
 func (unsealed) Stale([]byte) bool { return false }
@@ -49,7 +48,7 @@ func (e *Engine) openHeader(header, label string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text, err := e.vault.Open(nil, sealed, label)
+	text, err := e.vault.OpenInPlace(sealed, label)
 	return string(text), err
 }
 
@@ -73,7 +72,7 @@ func (e *Engine) opened(subject string, data []byte) ([]byte, error) {
 	if e.vault.Stale(data) {
 		e.stale.Store(true)
 	}
-	value, err := e.vault.Open(nil, data, subject)
+	value, err := e.vault.OpenInPlace(data, subject)
 	if err == nil && value == nil {
 		value = []byte{}
 	}

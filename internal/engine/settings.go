@@ -137,7 +137,7 @@ func (e *Engine) prove(kept settings) error {
 	if e.vault.Stale(kept.Witness) {
 		e.stale.Store(true)
 	}
-	if _, err := e.vault.Open(nil, kept.Witness, settingsSubject); err != nil {
+	if _, err := e.vault.OpenInPlace(kept.Witness, settingsSubject); err != nil {
 		return heliograph.Errorf(heliograph.Invalid, "store.key", "the key is not the one that the store is sealed with: %w", err)
 	}
 	return nil

@@ -89,23 +89,47 @@ func (v *Vault) Seal(dst, plaintext []byte, label string) ([]byte, error) {
 
 // Open appends to dst what was sealed under that label. dst must not overlap sealed.
 func (v *Vault) Open(dst, sealed []byte, label string) ([]byte, error) {
+	key, err := v.keyOf(sealed, label)
+	if err != nil {
+		return dst, err
+	}
+	return key.open(dst, sealed, label)
+}
+
+// OpenInPlace returns what was sealed under that label, in the memory of sealed: it takes no room. When it fails with
+// ErrDamaged, sealed is destroyed.
+func (v *Vault) OpenInPlace(sealed []byte, label string) ([]byte, error) {
+	key, err := v.keyOf(sealed, label)
+	if err != nil {
+		return nil, err
+	}
+	return key.open(sealed[prefix:prefix], sealed, label)
+}
+
+// keyOf returns the key that sealed a value.
+func (v *Vault) keyOf(sealed []byte, label string) (*key, error) {
 	if len(sealed) < shortest || sealed[0] != form {
-		return dst, fmt.Errorf("open %s: %w", label, ErrDamaged)
+		return nil, fmt.Errorf("open %s: %w", label, ErrDamaged)
 	}
 	id := keyID(sealed[1:header])
-	key := v.ring.Load().find(id)
-	if key == nil && v.Reload() == nil { // another process may have rotated; without a readable file the keys at hand stay
-		key = v.ring.Load().find(id)
+	if k := v.ring.Load().find(id); k != nil {
+		return k, nil
 	}
-	if key == nil {
-		return dst, fmt.Errorf("open %s: it was sealed with key %s, which is not in %s: %w", label, id, v.file, &heliograph.Error{
-			Kind: heliograph.Unavailable, Rule: "vault.key", Message: "the key of stored data is not at hand",
-			RetryAfter: retryAfter, Err: ErrUnknownKey,
-		})
+	if v.Reload() == nil { // another process may have rotated; while the file cannot be read the keys at hand stay
+		if k := v.ring.Load().find(id); k != nil {
+			return k, nil
+		}
 	}
+	return nil, fmt.Errorf("open %s: it was sealed with key %s, which is not in %s: %w", label, id, v.file, &heliograph.Error{
+		Kind: heliograph.Unavailable, Rule: "vault.key", Message: "the key of stored data is not at hand",
+		RetryAfter: retryAfter, Err: ErrUnknownKey,
+	})
+}
+
+func (k *key) open(dst, sealed []byte, label string) ([]byte, error) {
 	var space [typically]byte
 	additional := append(append(space[:0], sealed[:header]...), label...)
-	opened, err := key.aead.Open(dst, sealed[header:prefix], sealed[prefix:], additional)
+	opened, err := k.aead.Open(dst, sealed[header:prefix], sealed[prefix:], additional)
 	if err != nil {
 		return dst, fmt.Errorf("open %s: %w", label, ErrDamaged)
 	}

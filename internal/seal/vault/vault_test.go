@@ -44,10 +44,17 @@ func TestSealAndOpen(t *testing.T) {
 				t.Fatalf("opened under another label: %v", err)
 			}
 		}
+		copied := bytes.Clone(sealed)
+		if opened := must(v.OpenInPlace(copied, label)); !bytes.Equal(opened, plaintext) {
+			t.Fatalf("opened in place as %q", opened)
+		}
 		bit := rapid.IntRange(0, 8*len(sealed)-1).Draw(t, "bit")
 		sealed[bit/8] ^= 1 << (bit % 8)
 		if opened, err := v.Open(nil, sealed, label); err == nil || opened != nil {
 			t.Fatalf("opened with bit %d changed", bit)
+		}
+		if opened, err := v.OpenInPlace(bytes.Clone(sealed), label); err == nil || len(opened) != 0 {
+			t.Fatalf("opened in place with bit %d changed", bit)
 		}
 		cut := rapid.IntRange(0, len(sealed)-1).Draw(t, "cut")
 		if _, err := v.Open(nil, sealed[:cut], label); err == nil {
