@@ -112,18 +112,23 @@ func TestEnteringAndLeaving(t *testing.T) {
 	c := load(t)
 	for name, steps := range map[string][][3]string{
 		"made inside, changed, left, came back, deleted": {
-			{"created", high, "created"}, {"updated", high, "updated"}, {"updated", normal, "deleted"}, {"updated", normal, "filter"},
-			{"updated", high, "created"}, {"deleted", "", "deleted"}, {"deleted", "", "filter"},
+			{"created", high, "created"},
+			{"updated", high, "updated"},
+			{"updated", normal, "deleted"},
+			{"updated", normal, "filter"},
+			{"updated", high, "created"},
+			{"deleted", "", "deleted"},
+			{"deleted", "", "filter"},
 		},
-		"made outside":             {{"created", normal, "filter"}, {"updated", normal, "filter"}, {"deleted", "", "filter"}},
-		"made outside, came in":    {{"created", normal, "filter"}, {"updated", high, "created"}, {"updated", high, "updated"}},
-		"older than the":           {{"updated", high, "created"}, {"updated", high, "updated"}},
-		"deleted as it was":        {{"deleted", high, "deleted"}},
-		"deleted as it was not":    {{"deleted", normal, "filter"}},
-		"deleted after leaving":    {{"created", high, "created"}, {"updated", normal, "deleted"}, {"deleted", normal, "filter"}},
-		"left and deleted at once": {{"created", high, "created"}, {"deleted", normal, "deleted"}},
-		"made twice":               {{"created", high, "created"}, {"created", high, "created"}},
-		"without data":             {{"created", "", "filter"}, {"updated", "", "filter"}},
+		"made outside":                {{"created", normal, "filter"}, {"updated", normal, "filter"}, {"deleted", "", "filter"}},
+		"made outside, came in":       {{"created", normal, "filter"}, {"updated", high, "created"}, {"updated", high, "updated"}},
+		"older than the subscription": {{"updated", high, "created"}, {"updated", high, "updated"}},
+		"deleted as it was":           {{"deleted", high, "deleted"}},
+		"deleted as it was not":       {{"deleted", normal, "filter"}},
+		"deleted after leaving":       {{"created", high, "created"}, {"updated", normal, "deleted"}, {"deleted", normal, "filter"}},
+		"left and deleted at once":    {{"created", high, "created"}, {"deleted", normal, "deleted"}},
+		"made twice":                  {{"created", high, "created"}, {"created", high, "created"}},
+		"without data":                {{"created", "", "filter"}, {"updated", "", "filter"}},
 	} {
 		s := newStory(t, c, inbox+"?$filter=importance eq 'High'")
 		for i, step := range steps {
@@ -156,9 +161,14 @@ func TestFilterWithoutMemory(t *testing.T) {
 	change := message("", "updated", "")
 	change.Resource = "security/alerts/1"
 	for i, step := range [][3]string{
-		{"created", `{"status":"new"}`, "created"}, {"updated", `{"status":"done"}`, "filter"}, {"updated", `{"status":"new"}`, "updated"},
-		{"updated", "", "filter"}, {"deleted", `{"status":"done"}`, "filter"}, {"deleted", `{"status":"New"}`, "deleted"},
-		{"deleted", "", "deleted"}, {"deleted", `{"id":"1"}`, "deleted"}, // nobody can tell: told
+		{"created", `{"status":"new"}`, "created"},
+		{"updated", `{"status":"done"}`, "filter"},
+		{"updated", `{"status":"new"}`, "updated"},
+		{"updated", "", "filter"},
+		{"deleted", `{"status":"done"}`, "filter"},
+		{"deleted", `{"status":"New"}`, "deleted"},
+		{"deleted", "", "deleted"},
+		{"deleted", `{"id":"1"}`, "deleted"}, // nobody can tell: told
 	} {
 		change.Type, _ = heliograph.ParseChangeType(step[0])
 		change.Data = []byte(step[1])
@@ -206,9 +216,16 @@ func TestWhatWasForgottenMayBeInside(t *testing.T) {
 	s := newStory(t, load(t), inbox+"?$filter=importance eq 'High'")
 	s.index.KnownSince(start.Add(time.Minute))
 	for i, step := range [][4]string{
-		{"a", "updated", normal, "deleted"}, {"a", "updated", normal, "filter"}, {"a", "updated", high, "created"}, {"a", "updated", high, "updated"},
-		{"b", "created", normal, "filter"}, {"b", "updated", normal, "filter"}, {"b", "deleted", "", "filter"},
-		{"c", "deleted", "", "deleted"}, {"d", "deleted", normal, "filter"}, {"e", "updated", high, "created"},
+		{"a", "updated", normal, "deleted"},
+		{"a", "updated", normal, "filter"},
+		{"a", "updated", high, "created"},
+		{"a", "updated", high, "updated"},
+		{"b", "created", normal, "filter"},
+		{"b", "updated", normal, "filter"},
+		{"b", "deleted", "", "filter"},
+		{"c", "deleted", "", "deleted"},
+		{"d", "deleted", normal, "filter"},
+		{"e", "updated", high, "created"},
 	} {
 		if got := s.tell(message(step[0], step[1], step[2])); got != step[3] {
 			t.Errorf("step %d: %s, want %s", i, got, step[3])

@@ -65,7 +65,7 @@ func (x *Index) all(frame *heliograph.Frame, how mode, visit func(int, *Hit)) {
 	f := x.finder(how)
 	for from := 0; from < len(frame.Changes); from += block {
 		to := min(from+block, len(frame.Changes))
-		f.find(frame.Changes[from:to], heliograph.Position{Sequence: frame.Sequence, Index: uint32(from)}, visit) //nolint:gosec // less than 2³²
+		f.find(frame.Changes[from:to], heliograph.Position{Sequence: frame.Sequence, Index: uint32(from)}, visit)
 	}
 	x.finders.Put(f)
 }

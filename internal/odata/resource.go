@@ -9,6 +9,9 @@
 // Every form has one canonical text, Resource.Path, in which a slash only ever separates segments. Parsing it
 // gives it again.
 //
+// Query options are cut out as they were written. Option.Text undoes their encoding and knows where each character
+// stood, so that what is wrong with a filter is shown where its client wrote it; what a filter means is package filter.
+//
 // Everything here is a pure function; errors are *SyntaxError and say where.
 package odata
 
