@@ -90,7 +90,7 @@ func house() map[string]room {
 		"telemetry/trace":    {edge, "heliograph clock deliver ingest telemetry"},
 
 		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine health httpapi identity identity/devissuer ingest " +
-			"localca match outbound retry seal seal/recent seal/token seal/vault source/drive subscribe telemetry throttle"},
+			"localca match outbound retry seal seal/recent seal/token seal/vault source/drive subscribe telemetry telemetry/trace throttle"},
 
 		"cli":            {tool, "heliograph app client clock config listen receiver seal/vault telemetry"},
 		"cmd/heliograph": {tool, "cli"},

@@ -14,6 +14,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
+	"time"
 
 	"heliograph.dev/internal/clock"
 	"heliograph.dev/internal/config"
@@ -44,8 +46,10 @@ type App struct {
 	parts parts // what wire.go put together
 
 	http, https net.Listener
-	authority   *localca.CA // nil when it is not needed
-	failed      chan error  // buffered: the first reason why the server cannot go on
+	operations  net.Listener              // nil when there is no such address
+	tlsEnds     atomic.Pointer[time.Time] // when the certificate of https ends, if it is not our own authority's
+	authority   *localca.CA               // nil when it is not needed
+	failed      chan error                // buffered: the first reason why the server cannot go on
 }
 
 // Start starts a server and returns when it answers. When it fails, nothing of it is left.
@@ -102,6 +106,14 @@ func (a *App) SecureURL() string {
 	return "https://localhost:" + port
 }
 
+// OperationsURL returns the base URL of the operators' address, or "" when there is none.
+func (a *App) OperationsURL() string {
+	if a.operations == nil {
+		return ""
+	}
+	return "http://" + a.operations.Addr().String()
+}
+
 // CACertificate returns the path of the local authority's certificate, or "" when there is none.
 func (a *App) CACertificate() string {
 	if a.authority == nil {
@@ -142,7 +154,7 @@ func (a *App) listen(ctx context.Context) error {
 		to      *net.Listener
 		address config.Address
 		key     string
-	}{{&a.http, a.cfg.Listen.HTTP, "listen.http"}, {&a.https, a.cfg.Listen.HTTPS, "listen.https"}} {
+	}{{&a.http, a.cfg.Listen.HTTP, "listen.http"}, {&a.https, a.cfg.Listen.HTTPS, "listen.https"}, {&a.operations, a.cfg.Listen.Operations, "listen.operations"}} {
 		if l.address == "" {
 			continue
 		}

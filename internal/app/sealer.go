@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"heliograph.dev"
 	"heliograph.dev/internal/catalog"
@@ -28,6 +29,7 @@ type sealer struct {
 	plain sync.Pool
 	// tokens makes a key at the first call, which takes a moment: a server without rich subscriptions never does.
 	tokens func() (*token.Tokens, error)
+	made   atomic.Pointer[token.Tokens] // nil before that
 }
 
 // keptPlain bounds the buffer for plaintext that is kept for the next notification.
@@ -43,28 +45,29 @@ func (a *App) setUpSealing(ctx context.Context) error {
 	if a.cfg.Data != "" {
 		opts.Store = token.File(filepath.Join(a.cfg.Data, "validation-keys.pem"))
 	}
-	a.parts.sealer = &sealer{
+	s := &sealer{
 		certs: seal.NewCertificates(remembered), asked: recent.New[string, content.Asked](remembered),
 		plain: sync.Pool{New: func() any { return new([]byte) }},
 	}
 	inUse := make(chan *token.Tokens, 1)
-	var (
-		making sync.Mutex
-		made   *token.Tokens
-	)
-	a.parts.sealer.tokens = func() (*token.Tokens, error) {
+	a.parts.sealer = s
+	var making sync.Mutex
+	s.tokens = func() (*token.Tokens, error) {
+		if made := s.made.Load(); made != nil {
+			return made, nil
+		}
 		making.Lock()
 		defer making.Unlock()
-		if made != nil {
+		if made := s.made.Load(); made != nil {
 			return made, nil
 		}
 		fresh, err := token.New(context.WithoutCancel(ctx), opts)
 		if err != nil {
 			return nil, err // the next call tries again
 		}
-		made = fresh
-		inUse <- made
-		return made, nil
+		s.made.Store(fresh)
+		inUse <- fresh
+		return fresh, nil
 	}
 	a.life.background(ctx, "validation keys", func(ctx context.Context) {
 		select {
@@ -122,6 +125,14 @@ func (s *sealer) Token(tenant heliograph.TenantID, audience heliograph.AppID) (s
 		return "", fmt.Errorf("sign a validation token: %w", err)
 	}
 	return tokens.Token(tenant, audience)
+}
+
+// signed is how many validation tokens were signed.
+func (s *sealer) signed() uint64 {
+	if tokens := s.made.Load(); tokens != nil {
+		return tokens.Signed()
+	}
+	return 0
 }
 
 // certificates are those of the keys that validation tokens are signed with.

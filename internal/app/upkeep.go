@@ -86,7 +86,7 @@ func (a *App) addDrive(ctx context.Context, user, dir string) error {
 	}
 	source, err := drive.New(drive.Options{
 		User: heliograph.ObjectID(user), Tenant: a.tenant(), Dir: dir, State: state,
-		Publish: a.parts.ingest.Accept, Clock: a.clock, Logger: a.log,
+		Publish: a.accepting(), Clock: a.clock, Logger: a.log,
 	})
 	if err != nil {
 		return errors.Join(err, state.Close())

@@ -27,11 +27,14 @@ import (
 	"heliograph.dev/internal/seal/vault"
 	"heliograph.dev/internal/subscribe"
 	"heliograph.dev/internal/telemetry"
+	"heliograph.dev/internal/telemetry/trace"
 )
 
 // parts are what a running server is made of.
 type parts struct {
 	metrics       *telemetry.Metrics
+	lines         *telemetry.Lines
+	tracer        *trace.Tracer // nil when nothing is traced
 	catalog       *catalog.Catalog
 	vault         *vault.Vault
 	engine        *engine.Engine
@@ -70,6 +73,7 @@ func (a *App) wire(ctx context.Context) error {
 		{"start ingest", a.startIngest},
 		{"set up identity", a.setUpIdentity},
 		{"set up the API", a.setUpAPI},
+		{"show the levels", a.showLevels},
 		{"start the upkeep", a.startUpkeep},
 		{"answer requests", a.answer},
 		{"start drives", a.startDrives},
@@ -79,11 +83,6 @@ func (a *App) wire(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (a *App) setUpTelemetry(context.Context) (err error) {
-	a.parts.metrics, err = telemetry.NewMetrics(a.opts.Version)
-	return err
 }
 
 func (a *App) loadCatalog(context.Context) (err error) {
@@ -199,7 +198,7 @@ func (a *App) startDelivery(ctx context.Context) error {
 		Partitions: partitions, Log: changeLog{a.parts.engine}, Read: a.read, Recall: a.recall, Backlog: backlogOf{a.parts.engine},
 		Index: a.parts.index, Prepare: a.prepare, Sealer: a.parts.sealer, Retry: retryPolicy(a.parts.catalog.Profile()),
 		Health: health.Rules(a.parts.catalog.Profile().Endpoint), Drop: a.cfg.Delivery.Drop,
-		Limits: deliveryLimits(&a.cfg), Recorder: recorder{a.parts.deliveries}, Observer: a.parts.metrics, Clock: a.clock, Dice: rand.Float64, Logger: a.log,
+		Limits: deliveryLimits(&a.cfg), Recorder: recorder{a.parts.deliveries}, Observer: a.observer(), Tracer: a.tracer(), Clock: a.clock, Dice: rand.Float64, Logger: a.log,
 	})
 	if err := a.parts.dispatcher.Start(ctx, backlog); err != nil {
 		return err
@@ -210,7 +209,7 @@ func (a *App) startDelivery(ctx context.Context) error {
 
 func (a *App) startIngest(context.Context) error {
 	a.parts.ingest = ingest.New(ingest.Options{
-		Log: a.parts.engine, Gate: a.parts.dispatcher, Partitions: a.parts.engine.Partitions(),
+		Log: a.writing(), Gate: a.parts.dispatcher, Partitions: a.parts.engine.Partitions(),
 		Size: engine.ChangeSize, MaxFrame: engine.MaxFrame - engine.FrameOverhead,
 		MaxWaiting: 32 << 20, WriteTimeout: 30 * time.Second,
 	})
@@ -282,7 +281,7 @@ func (a *App) setUpAPI(context.Context) error {
 		Authenticator: a.parts.verifier, Subscriptions: a.parts.subscriptions, Handshakes: a.parts.subscriptions.Handshakes(),
 		Deliveries: control{a.parts.deliveries, a.parts.dispatcher, a.parts.engine, a.parts.registry},
 		Endpoints:  a.parts.dispatcher, MayForce: a.isDev(),
-		Resources: a.parts.catalog, Ingest: a.parts.ingest, Ready: a.ready, Metrics: a.parts.metrics.Registry(),
+		Resources: a.parts.catalog, Ingest: a.accepting(), Ready: a.ready, Metrics: a.parts.metrics.Registry(),
 		TrustedProxies: a.cfg.Listen.TrustedProxies, Node: "standalone", Version: a.opts.Version,
 		Limits: httpapi.Limits{
 			PublishBytes: int(a.cfg.Publish.MaxRequestBytes), EventBytes: int(a.cfg.Publish.MaxEventBytes),
@@ -307,8 +306,10 @@ func (a *App) setUpAPI(context.Context) error {
 
 // answer begins to answer requests: from here on the server is ready.
 func (a *App) answer(ctx context.Context) error {
+	answers := a.answers()
+	a.operate(ctx, answers)
 	if a.http != nil {
-		a.serve(ctx, "http", a.http, a.parts.api)
+		a.serve(ctx, "http", a.http, answers)
 	}
 	if a.https == nil {
 		return nil
@@ -319,7 +320,7 @@ func (a *App) answer(ctx context.Context) error {
 	}
 	a.serve(ctx, "https", tls.NewListener(a.https, &tls.Config{
 		GetCertificate: certificate, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
-	}), a.parts.api)
+	}), answers)
 	return nil
 }
 
@@ -330,6 +331,7 @@ func (a *App) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, error
 		if err != nil {
 			return nil, err
 		}
+		a.noteCertificate(&pair)
 		return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }, nil
 	}
 	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) {

@@ -354,9 +354,11 @@ func (o *observer) Attempted(a *heliograph.Attempt, _ []deliver.Notification) {
 func (o *observer) Parked(_ heliograph.Endpoint, _ int, why heliograph.Reason) {
 	o.note(o.parked, why)
 }
+
 func (o *observer) GivenUp(_ heliograph.Endpoint, _ deliver.Notification, why heliograph.Reason) {
 	o.note(o.givenUp, why)
 }
+
 func (o *observer) Matched(changes, _ int, _ time.Duration) {
 	o.change(func() { o.matched += changes })
 }

@@ -107,8 +107,7 @@ func (l *Lines) Resumed(endpoint heliograph.Endpoint, after time.Duration) {
 // GivenUp tells of a notification that will not be delivered.
 func (l *Lines) GivenUp(endpoint heliograph.Endpoint, n deliver.Notification, why heliograph.Reason) {
 	level := slog.LevelWarn
-	switch why {
-	case heliograph.GivenUpRemoved, heliograph.GivenUpExpired: // somebody's wish, or the ordinary end of it
+	if why == heliograph.GivenUpRemoved || why == heliograph.GivenUpExpired { // somebody's wish, or the ordinary end of it
 		level = slog.LevelInfo
 	}
 	l.tell(topic{endpoint: endpoint, event: givenUp, reason: why}, level, []slog.Attr{
@@ -127,7 +126,7 @@ func (l *Lines) Backlog(heliograph.Endpoint, int, int) {}
 func (l *Lines) tell(about topic, level slog.Level, attrs []slog.Attr) {
 	leftOut, write := l.count(&about, level, attrs)
 	if write {
-		l.write(about, level, attrs, leftOut)
+		l.write(context.Background(), about, told{leftOut: leftOut, level: level, attrs: attrs}) // what happened is no request's
 	}
 }
 
@@ -168,30 +167,30 @@ func (l *Lines) mayLocked(now time.Time) bool {
 	return true
 }
 
-func (l *Lines) write(about topic, level slog.Level, attrs []slog.Attr, leftOut int) {
-	line := make([]slog.Attr, 0, len(attrs)+3)
+func (l *Lines) write(ctx context.Context, about topic, t told) {
+	line := make([]slog.Attr, 0, len(t.attrs)+3)
 	if about.endpoint != "" {
 		host, id := NameEndpoint(about.endpoint)
 		line = append(line, slog.String("endpoint", host), slog.String("endpoint_id", id))
 	}
-	line = append(line, attrs...)
-	if leftOut > 0 {
-		line = append(line, slog.Int("left_out", leftOut))
+	line = append(line, t.attrs...)
+	if t.leftOut > 0 {
+		line = append(line, slog.Int("left_out", t.leftOut))
 	}
-	l.logger.LogAttrs(context.Background(), level, string(about.event), line...) //nolint:sloglint // one of four constants
+	l.logger.LogAttrs(ctx, t.level, string(about.event), line...) //nolint:sloglint // one of four constants
 }
 
 // Run writes the lines that are due, until ctx is done.
 func (l *Lines) Run(ctx context.Context, c clock.Clock) {
 	for clock.Sleep(ctx, c, lineEvery/4) == nil {
-		l.Sweep(lineEvery)
+		l.Sweep(ctx, lineEvery)
 	}
-	l.Sweep(0)
+	l.Sweep(ctx, 0)
 }
 
 // Sweep writes a line of each topic whose last line is so old and of which events were left out since, and forgets those
 // of which there were none.
-func (l *Lines) Sweep(old time.Duration) {
+func (l *Lines) Sweep(ctx context.Context, old time.Duration) {
 	type due struct {
 		topic
 		told
@@ -207,13 +206,14 @@ func (l *Lines) Sweep(old time.Duration) {
 		case t.leftOut == 0:
 			delete(l.told, about)
 		case l.mayLocked(now):
+			t.leftOut-- // this one is told
 			lines = append(lines, due{about, *t})
 			*t = told{last: now}
 		}
 	}
 	l.mu.Unlock()
 	for _, d := range lines {
-		l.write(d.topic, d.level, d.attrs, d.leftOut-1) // this one is told
+		l.write(ctx, d.topic, d.told)
 	}
 }
 

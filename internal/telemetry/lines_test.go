@@ -132,7 +132,7 @@ func TestAnIllEndpointDoesNotFlood(t *testing.T) {
 	}
 	p.clock.Advance(59 * time.Second)
 	fail(1)
-	p.Sweep(time.Minute)
+	p.Sweep(t.Context(), time.Minute)
 	if got := counts(); got != nil {
 		t.Errorf("within the minute: %v", got)
 	}
@@ -143,12 +143,12 @@ func TestAnIllEndpointDoesNotFlood(t *testing.T) {
 	}
 	fail(3)
 	p.clock.Advance(time.Minute)
-	p.Sweep(time.Minute)
+	p.Sweep(t.Context(), time.Minute)
 	if got := counts(); fmt.Sprint(got) != "[2]" {
 		t.Errorf("nothing came, and at the end of the minute: %v", got)
 	}
 	p.clock.Advance(time.Minute)
-	p.Sweep(time.Minute)
+	p.Sweep(t.Context(), time.Minute)
 	fail(1)
 	if got := counts(); fmt.Sprint(got) != "[<nil>]" {
 		t.Errorf("after a quiet minute: %v", got)
@@ -176,7 +176,7 @@ func TestManyIllEndpoints(t *testing.T) {
 	}
 	for range 2 {
 		p.clock.Advance(time.Second)
-		p.Sweep(time.Minute)
+		p.Sweep(t.Context(), time.Minute)
 		if n := read(); n != telemetry.MostLines {
 			t.Errorf("%d lines in a further second", n)
 		}
@@ -197,7 +197,7 @@ func TestLinesAreBounded(t *testing.T) {
 	p.lines(t)
 	for range many / telemetry.MostLines {
 		p.clock.Advance(time.Second)
-		p.Sweep(time.Minute)
+		p.Sweep(t.Context(), time.Minute)
 	}
 	named, others := 0, 0.0
 	for _, line := range p.lines(t) {

@@ -42,7 +42,8 @@ func parse(traceparent string) trace.SpanContext {
 		into []byte
 		text string
 	}{
-		{traceID[:], traceparent[traceAt : spanAt-1]}, {spanID[:], traceparent[spanAt : flagsAt-1]},
+		{traceID[:], traceparent[traceAt : spanAt-1]},
+		{spanID[:], traceparent[spanAt : flagsAt-1]},
 		{flags[:], traceparent[flagsAt:traceparentSize]},
 	} {
 		if _, err := hex.Decode(part.into, []byte(part.text)); err != nil {

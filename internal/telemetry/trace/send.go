@@ -101,7 +101,7 @@ func (s *sender) UploadTraces(ctx context.Context, spans []*pb.ResourceSpans) er
 		if s.failing.CompareAndSwap(false, true) {
 			s.logger.WarnContext(ctx, "traces not sent", "error", err, "spans", count)
 		}
-		return nil //nolint:nilerr // told above: who gets it would tell somebody else
+		return nil // and not the error: see above
 	}
 	s.sent.Add(count)
 	if s.failing.CompareAndSwap(true, false) {
@@ -117,7 +117,7 @@ func (s *sender) upload(ctx context.Context, spans []*pb.ResourceSpans) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
+	defer context.AfterFunc(s.life, cancel)() //nolint:contextcheck // two contexts end it
 	for pause := firstPause; ; pause *= 2 {
 		again, err := s.post(ctx, body)
 		if err == nil || again < 0 {

@@ -90,7 +90,7 @@ func TestFromPublishToReceipt(t *testing.T) {
 		t.Fatalf("%d changes were kept", len(d.kept))
 	}
 	change := d.kept[0]
-	began := time.Now()
+	began := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	tracer.Matched(&heliograph.Frame{Partition: 3, Sequence: 7, Changes: []heliograph.Change{change}}, began, began.Add(time.Millisecond), []int{1})
 	carried, end := tracer.Post(endpoint, []deliver.Notification{notification(&change)})
 	end(&heliograph.Attempt{Reason: heliograph.RefusedStatus, Status: 503})
