@@ -2,7 +2,6 @@ package match_test
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -233,50 +232,49 @@ func TestWhatWasForgottenMayBeInside(t *testing.T) {
 	}
 }
 
+// frame tells of one change each of messages that are numbered, and says what was told of them.
+func (s *story) frame(what string, from, to int, data string) map[int]string {
+	f := heliograph.Frame{Changes: make([]heliograph.Change, 0, to-from)}
+	for i := from; i < to; i++ {
+		f.Changes = append(f.Changes, message(fmt.Sprint(i), what, data))
+	}
+	s.sequence++
+	f.Sequence = s.sequence
+	told := map[int]string{}
+	s.index.FindAll(&f, start, func(i int, h *match.Hit) { told[from+i] = h.Type.String() })
+	return told
+}
+
+// room is how many resources a memory holds.
+const room = 16 << 10
+
 // With more inside than a memory holds, what finds no room is told again rather than never.
 func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, load(t), inbox+"?$filter=importance eq 'High'")
-	const room = 16 << 10
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	frame := func(what string, from, to int, data string) map[int]string {
-		f := heliograph.Frame{Changes: make([]heliograph.Change, 0, to-from)}
-		for i := from; i < to; i++ {
-			f.Changes = append(f.Changes, message(fmt.Sprint(i), what, data))
-		}
-		s.sequence++
-		f.Sequence = s.sequence
-		told := map[int]string{}
-		s.index.FindAll(&f, start, func(i int, h *match.Hit) { told[from+i] = h.Type.String() })
-		return told
-	}
-	frame("created", 0, room+10, high)
-	for i := 1; i <= 4; i++ {
-		frame("created", i*room, (i+1)*room, high)
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 4<<20 {
-		t.Errorf("a memory takes %d bytes", grown)
-	}
-	if told := frame("updated", 5*room-1, 5*room, high); told[5*room-1] != "updated" {
-		t.Errorf("one of the last that came in: %q", told[5*room-1])
-	}
-	told := frame("updated", 0, room+1, normal)
-	for i := range room {
-		if told[i] != "deleted" {
-			t.Fatalf("%d, which there was room for: %q", i, told[i])
+	const last = room + 2000
+	s.frame("created", 0, last, high)
+	for _, step := range []struct {
+		what, data string
+		message    int
+		want       string
+	}{
+		{"updated", high, 0, "updated"},
+		{"updated", high, last - 1, "updated"}, // no room, but not long ago
+		{"updated", high, room, "created"},     // forgotten
+		{"updated", normal, room, "deleted"},
+		{"updated", normal, room + 1, "deleted"}, // forgotten: it may be inside
+		{"updated", normal, room + 1, ""},
+		{"updated", normal, 0, "deleted"},
+		{"updated", normal, 0, ""},
+		{"updated", high, room + 2, "created"}, // in the room of the first
+		{"updated", high, room + 2, "updated"},
+		{"created", normal, last, ""},
+	} {
+		if got := s.frame(step.what, step.message, step.message+1, step.data)[step.message]; got != step.want {
+			t.Errorf("%d, %s, %s: %q, want %q", step.message, step.what, step.data, got, step.want)
 		}
 	}
-	if told[room] != "deleted" {
-		t.Errorf("what there was no room for: %q", told[room])
-	}
-	if told := frame("updated", room, room+1, normal); told[room] != "" {
-		t.Errorf("what is known to be outside: %q", told[room])
-	}
-	runtime.KeepAlive(s)
 }
 
 // Equal conditions are one in memory, and go with the last that has them.

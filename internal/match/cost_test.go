@@ -37,3 +37,18 @@ func TestMemoryPerSubscription(t *testing.T) { //nolint:paralleltest // measures
 	}
 	runtime.KeepAlive(x)
 }
+
+// With all its bounds reached, what a filter remembers takes about half a megabyte.
+func TestMemoryOfAFilter(t *testing.T) { //nolint:paralleltest // measures the process's heap
+	s := newStory(t, load(t), inbox+"?$filter=importance eq 'High'")
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	s.frame("created", 0, 2*room, high)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if got := int64(after.HeapAlloc) - int64(before.HeapAlloc); got > 800<<10 {
+		t.Errorf("%d bytes", got)
+	}
+	runtime.KeepAlive(s)
+}

