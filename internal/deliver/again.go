@@ -85,14 +85,17 @@ func (d *Dispatcher) Replay(ctx context.Context, sub heliograph.SubscriptionID, 
 	return replayed, flush(target)
 }
 
+// again writes references to an endpoint's backlog and has them taken up; a write that failed too, since it may have
+// been done.
 func (d *Dispatcher) again(ctx context.Context, endpoint heliograph.Endpoint, refs []heliograph.ParkedRef) error {
-	if err := d.opts.Backlog.ParkAll(ctx, []Parking{{Endpoint: endpoint, Refs: refs}}); err != nil {
-		return err
+	err := d.opts.Backlog.ParkAll(ctx, []Parking{{Endpoint: endpoint, Refs: refs}})
+	if err == nil {
+		d.opts.Observer.Backlog(endpoint, len(refs), 0)
 	}
-	d.opts.Observer.Backlog(endpoint, len(refs), 0)
-	for !d.lane(endpoint).takeUp() {
-	}
-	return nil
+	l := d.lockLane(endpoint)
+	defer l.mu.Unlock()
+	l.takeUpLocked(err != nil)
+	return err
 }
 
 // Fate is what a change meant to one subscription.

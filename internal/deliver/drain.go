@@ -246,11 +246,8 @@ func (r *drainRun) readdress(p *pending, ref *heliograph.ParkedRef) (bool, error
 	if hit.Target.URL == r.l.endpoint {
 		return false, nil
 	}
-	if err := d.opts.Backlog.ParkAll(d.ctx, []Parking{{Endpoint: hit.Target.URL, Refs: []heliograph.ParkedRef{*ref}}}); err != nil {
+	if err := d.again(d.ctx, hit.Target.URL, []heliograph.ParkedRef{*ref}); err != nil {
 		return false, err
-	}
-	d.opts.Observer.Backlog(hit.Target.URL, 1, 0)
-	for !d.lane(hit.Target.URL).takeUp() {
 	}
 	return true, nil
 }
@@ -268,18 +265,11 @@ func (l *lane) writes() uint64 {
 	return l.written
 }
 
-// takeUp parks a lane whose backlog was written from outside, so that a drain finds it. It answers false when the
-// lane was swept.
-func (l *lane) takeUp() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.dead {
-		return false
-	}
-	l.idle = false
+// takeUpLocked parks a lane whose backlog was written from outside, so that a drain finds it.
+func (l *lane) takeUpLocked(unsure bool) {
 	l.written++
 	if !l.parked {
 		l.parkLocked(heliograph.ParkedBehind, l.d.now(), 0)
 	}
-	return true
+	l.unsure = l.unsure || unsure
 }
