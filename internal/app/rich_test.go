@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -187,4 +189,35 @@ func TestRotationUnderLoad(t *testing.T) {
 		t.Errorf("%d refused: %v", len(r.refused), r.refused[0])
 	}
 	t.Logf("%d rotations, %d notifications, by certificate: %v", rotations, len(r.got), r.sealed)
+}
+
+// An expired certificate is taken, and its owner is told at every look (contract 13.8).
+func TestExpiredCertificateIsTold(t *testing.T) {
+	t.Parallel()
+	a := start(t, app.Options{Config: dev(t.TempDir())})
+	api, r := connect(t, a), newRichReceiver(t, a)
+	old, err := receiver.SelfSigned(receiver.SelfSignedOptions{
+		ID: "old", Validity: time.Hour, Now: func() time.Time { return time.Now().AddDate(-1, 0, 0) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := subscribeRich(t, api, r, old, "chats/c1/messages")
+	token, err := api.MintToken(t.Context(), client.TokenRequest{App: richApp})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.URL()+"/v1.0/subscriptions/"+s.ID, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token.Text)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if got := resp.Header.Get("Heliograph-Advice"); !strings.Contains(got, "The encryption certificate expired on") {
+		t.Errorf("advice %q", got)
+	}
 }

@@ -118,6 +118,21 @@ func (s *sealer) AppendContent(b []byte, t *match.Target, change *heliograph.Cha
 	return cert.AppendContent(b, t.Rich.CertificateID, *buf)
 }
 
+// advice tells an owner what is to be said about the certificate of a subscription.
+func (a *App) advice(s *heliograph.Subscription) (said []string) {
+	if s.EncryptionCertificate == "" {
+		return nil
+	}
+	cert, err := a.parts.sealer.certs.Parse(s.EncryptionCertificate)
+	if err != nil {
+		return []string{"the encryption certificate cannot be used"}
+	}
+	for _, w := range cert.Warnings(a.clock.Now()) {
+		said = append(said, w.Text)
+	}
+	return said
+}
+
 // Token returns a validation token for an application of a tenant.
 func (s *sealer) Token(tenant heliograph.TenantID, audience heliograph.AppID) (string, error) {
 	tokens, err := s.tokens()

@@ -278,7 +278,7 @@ func (a *App) makeIssuer() error {
 
 func (a *App) setUpAPI(context.Context) error {
 	opts := httpapi.Options{
-		Authenticator: a.parts.verifier, Subscriptions: a.parts.subscriptions, Handshakes: a.parts.subscriptions.Handshakes(),
+		Authenticator: a.parts.verifier, Subscriptions: a.parts.subscriptions, Handshakes: a.parts.subscriptions.Handshakes(), Advice: a.advice,
 		Deliveries: control{a.parts.deliveries, a.parts.dispatcher, a.parts.engine, a.parts.registry},
 		Endpoints:  a.parts.dispatcher, MayForce: a.isDev(),
 		Resources: a.parts.catalog, Ingest: a.accepting(), Ready: a.ready, Metrics: a.parts.metrics.Registry(),

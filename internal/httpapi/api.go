@@ -82,6 +82,8 @@ type Options struct {
 	Endpoints  Endpoints
 	// MayForce lets operators force the state of an endpoint.
 	MayForce bool
+	// Advice says what the owner of a subscription should know, in sentences for the Heliograph-Advice header. May be nil.
+	Advice func(s *heliograph.Subscription) []string
 	// Ready runs the checks behind /readyz, within the context's time. Nil: always ready.
 	Ready func(ctx context.Context) []Check
 	// Metrics is what /metrics shows and where the API registers its own. Nil: one of its own.

@@ -148,7 +148,10 @@ func readOne(x *exchange) (heliograph.SubscriptionID, error) {
 func created(x *exchange, s *heliograph.Subscription) answer {
 	ans := shown(x, s)
 	ans.status = http.StatusCreated
-	ans.header = http.Header{"Location": {x.root() + "/subscriptions/" + s.ID.String()}}
+	if ans.header == nil {
+		ans.header = http.Header{}
+	}
+	ans.header.Set("Location", x.root()+"/subscriptions/"+s.ID.String())
 	return ans
 }
 
@@ -163,24 +166,31 @@ func shown(x *exchange, s *heliograph.Subscription) answer {
 	if f.metadata != bare {
 		w.Context = x.root() + contextOf(x.chosen) + "/$entity"
 	}
-	ans := answer{status: http.StatusOK, header: adviceOn(s), media: f.media(), body: w}
+	ans := answer{status: http.StatusOK, header: x.api.adviceOn(s), media: f.media(), body: w}
 	if x.chosen != nil {
 		ans.body = part{w, x.chosen}
 	}
 	return ans
 }
 
-func reauthorized(_ *exchange, s *heliograph.Subscription) answer {
-	return answer{status: http.StatusNoContent, header: adviceOn(s)}
+func reauthorized(x *exchange, s *heliograph.Subscription) answer {
+	return answer{status: http.StatusNoContent, header: x.api.adviceOn(s)}
 }
 
-// adviceOn tells whoever reads or changes a subscription that it was once updated and reauthorized at the same time,
-// which Graph warns of (contract 7.11).
-func adviceOn(s *heliograph.Subscription) http.Header {
-	if s.Hurried.IsZero() {
+// adviceOn tells whoever reads or changes a subscription what its owner should know: that it was once updated and
+// reauthorized at the same time, which Graph advises against (contract 7.11), or that its certificate has expired.
+func (a *API) adviceOn(s *heliograph.Subscription) http.Header {
+	var advice []string
+	if !s.Hurried.IsZero() {
+		advice = append(advice, "updated and reauthorized within too short a time at "+stamp(s.Hurried))
+	}
+	if a.opts.Advice != nil {
+		advice = append(advice, a.opts.Advice(s)...)
+	}
+	if len(advice) == 0 {
 		return nil
 	}
-	return http.Header{"Heliograph-Advice": {"updated and reauthorized within too short a time at " + stamp(s.Hurried)}}
+	return http.Header{"Heliograph-Advice": advice}
 }
 
 // listed answers a list. Its items do not tell their clientState (contract 6.3).
