@@ -51,7 +51,11 @@ func (s *story) put() {
 	}
 	t := match.TargetOf(s.sub, row)
 	t.Restrict(selection, s.sub.Created)
-	s.index.Put(t, []string{s.sub.Path})
+	watch, err := row.WatchPaths(s.sub)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	s.index.Put(t, watch)
 }
 
 // restart forgets everything.
@@ -273,6 +277,68 @@ func TestMemoryIsBounded(t *testing.T) {
 	} {
 		if got := s.frame(step.what, step.message, step.message+1, step.data)[step.message]; got != step.want {
 			t.Errorf("%d, %s, %s: %q, want %q", step.message, step.what, step.data, got, step.want)
+		}
+	}
+}
+
+// What was told long ago and is asked again may be forgotten: then it is told again.
+func TestMemoryForgetsTheOldest(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, load(t), inbox+"?$filter=importance eq 'High'")
+	s.frame("created", 0, 1100, high)
+	s.frame("updated", 0, 1100, normal)
+	left := func(i int) string {
+		return s.ask(message(fmt.Sprint(i), "updated", normal), heliograph.Position{Sequence: 2, Index: uint32(i)})
+	}
+	never := func(i int) string {
+		return s.ask(message("never", "updated", normal), heliograph.Position{Sequence: 2, Index: uint32(i)})
+	}
+	if got := []string{left(1099), left(0), never(5), never(76)}; !slices.Equal(got, []string{"deleted", "deleted", "deleted", "filter"}) {
+		t.Errorf("%q", got)
+	}
+	if got := s.tell(message("never", "updated", normal)); got != "filter" {
+		t.Errorf("of now, nothing is forgotten: %s", got)
+	}
+}
+
+// desk is a row of an operator's: its subscriptions watch several desks, whose tickets are numbered at each, and their
+// doors, which have no number.
+const desk = `resources:
+- id: desk
+  paths: ['desks/watch(ids=[''{desk}''])']
+  changes:
+    - {path: 'desks/{desk}/tickets/{ticket}', resource: 'desks/{desk}/tickets/{ticket}', id: '{ticket}'}
+    - {path: 'desks/{desk}/doors/{door}', resource: 'desks/{desk}/doors/{door}'}
+  permissions: {application: [Desk.Read.All]}
+  change_types: [created, updated, deleted]
+  max_expiration_minutes: {basic: 1440}
+  query_options: {$filter: {rule: allowed, entering: true}}
+`
+
+// Equal ids in different places are different resources, and so are those without one.
+func TestMemoryTellsResourcesApart(t *testing.T) {
+	t.Parallel()
+	c, err := catalog.Load(catalog.File{Name: "desk.yaml", Data: []byte(desk)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStory(t, c, "desks/watch(ids=['a','b'])?$filter=importance eq 'High'")
+	for i, step := range [][3]string{
+		{"desks/a/tickets/1", high, "created"},
+		{"desks/b/tickets/1", high, "created"},
+		{"desks/a/tickets/1", high, "updated"},
+		{"desks/b/tickets/1", normal, "deleted"},
+		{"desks/a/tickets/1", high, "updated"},
+		{"desks/a/doors/1", high, "created"},
+		{"desks/a/doors/2", high, "created"},
+		{"desks/a/doors/2", normal, "deleted"},
+		{"desks/a/doors/1", high, "updated"},
+		{"desks/c/tickets/1", high, "invisible"},
+	} {
+		change := message("", "updated", step[1])
+		change.Resource = step[0]
+		if got := s.tell(change); got != step[2] {
+			t.Errorf("step %d, %s: %s, want %s", i, step[0], got, step[2])
 		}
 	}
 }

@@ -31,8 +31,9 @@ type memory struct {
 	// stays are the latest; when there are maxStays, next is the oldest.
 	stays []stay
 	next  int
-	// full says that an item came to meet the filter for which there was no room, forgot that a stay was dropped.
-	full, forgot bool
+	full  bool // an item came to meet the filter for which there was no room
+	// forgotten is the end of the last stay that was dropped: of what stands behind it, nothing is missing.
+	forgotten place
 }
 
 // stay says that an item met the filter from one change on and no longer from another on. One of no length says that
@@ -89,7 +90,7 @@ func (m *memory) before(item uint64, at place, whole bool) known {
 			return outside
 		}
 	}
-	if whole && !m.forgot {
+	if whole && at > m.forgotten {
 		return outside
 	}
 	return unknown
@@ -121,7 +122,9 @@ func (m *memory) keep(s stay) {
 		m.stays = append(m.stays, s)
 		return
 	}
+	if old := &m.stays[m.next]; old.until < forever {
+		m.forgotten = old.until
+	}
 	m.stays[m.next] = s
 	m.next = (m.next + 1) % maxStays
-	m.forgot = true
 }

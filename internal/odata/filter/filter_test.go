@@ -118,6 +118,8 @@ func TestMeaning(t *testing.T) {
 		{"list/any(x: x gt 2) and list/all(x: x gt 0) and list/any()", true},
 		{"e/any() or e/any(x: true) or missing/any()", false},
 		{"e/all(x: false) and missing/all(x: false)", true},
+		{"not list/any(x: x) or not list/all(x: contains(x,'1'))", false}, // unknown
+		{"list/any(x: x eq 2 or x) and not list/all(x: x eq 2 or x gt 2)", true},
 		{"list eq 1 or list eq list or o eq o", false},
 		{"list ne 1", true},
 		{"at gt 2026-02-01 and at lt 2026-02-01T03:30:00+01:00 and at eq 2026-02-01T01:30:00.250Z", true},
