@@ -24,8 +24,14 @@ func NotificationID(sub heliograph.SubscriptionID, change heliograph.ChangeID) h
 	return id
 }
 
-// estimate is about how many bytes the item takes in a body.
-func (p *pending) estimate() int { return 600 }
+// estimate is about how many bytes the item takes in a body: a rich one has its change's data, encrypted and in
+// base64, and beside it a key, a signature and a certificate's name.
+func (p *pending) estimate() int {
+	if !p.rich {
+		return 600
+	}
+	return 1600 + len(p.change().Data)*4/3
+}
 
 // appendItem appends one changeNotification: a lifecycle notice, or a change as target sees it.
 func appendItem(b []byte, p *pending, target *match.Target, sealer Sealer) (_ []byte, err error) {
