@@ -141,6 +141,7 @@ type hook struct {
 }
 
 type collection struct {
+	uri    string
 	header http.Header
 	Value  []map[string]any `json:"value"`
 	Tokens []string         `json:"validationTokens"`
@@ -156,7 +157,7 @@ func newHook(t *testing.T) *hook {
 			_, _ = io.WriteString(w, token)
 			return
 		}
-		c := collection{header: r.Header}
+		c := collection{uri: r.RequestURI, header: r.Header}
 		if err := json.NewDecoder(r.Body).Decode(&c); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
@@ -308,6 +309,13 @@ func TestContractOfManaging(t *testing.T) {
 		t.Errorf("neither: %d %s", a.status, a.text)
 	}
 
+	// contract 17.14: what is less than 45 minutes away is raised to that, at a PATCH too.
+	soon := w.send(mail, http.MethodPatch, path(mailbox), map[string]any{"expirationDateTime": time.Now().Add(time.Minute)})
+	until, err := time.Parse(time.RFC3339, soon.string("expirationDateTime"))
+	if left := time.Until(until); err != nil || left < 44*time.Minute || left > 45*time.Minute {
+		t.Errorf("renewed for a minute: %s", soon.text)
+	}
+
 	// contract 7.16: the same id, in any spelling of the path.
 	id := mailbox.string("id")
 	for _, path := range []string{"/v1.0/subscriptions/" + id + "/reauthorize", "/beta/subscriptions('" + strings.ToUpper(id) + "')/reauthorize"} {
@@ -398,7 +406,8 @@ func TestContractOfNotifications(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.create(token, nil)
+	const query = "/n?code=a%2Fb&x&y=1+2"
+	w.create(token, map[string]any{"notificationUrl": w.hook.URL + query})
 	w.create(token, map[string]any{
 		"resource": "users/u2/messages?$select=subject", "clientState": "other", "notificationUrlAppId": audience,
 		"includeResourceData": true, "encryptionCertificate": s.EncryptionCertificate, "encryptionCertificateId": s.EncryptionCertificateID,
@@ -409,6 +418,10 @@ func TestContractOfNotifications(t *testing.T) {
 	publish(t, api, "users/u2/messages/m2")
 	rich := w.hook.take(t)
 
+	// contract 1.4, 10.1: the URL as it was given.
+	if basic.uri != query {
+		t.Errorf("posted to %s", basic.uri)
+	}
 	// contract 10.12: clientState in each.
 	if basic.Value[0]["clientState"] != "s3cret" || rich.Value[0]["clientState"] != "other" {
 		t.Errorf("%v\n%v", basic.Value, rich.Value)
