@@ -396,6 +396,12 @@ func (o *observer) awaitResumed(tb testing.TB) time.Duration {
 	return *o.resumed
 }
 
+func (o *observer) count(m map[heliograph.Reason]int, why heliograph.Reason) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return m[why]
+}
+
 // await waits until n of a kind have been heard.
 func (o *observer) await(tb testing.TB, m map[heliograph.Reason]int, why heliograph.Reason, n int) {
 	tb.Helper()
