@@ -33,6 +33,12 @@ test-sdk: ## the official clients against dev; takes npm, and ten minutes the fi
 race: ## every test under the race detector, in another order each time
 	go test -race -shuffle=on ./...
 
+test-crash: ## a server killed fifty times under load: nothing acknowledged is lost
+	go test -run '^TestCrash$$' -v -crash.rounds 50 -timeout 30m ./cmd/heliograph
+
+test-power: ## the same with the power cut: needs root and loop devices
+	go test -run '^TestPowerCut$$' -v -power.cuts 10 -timeout 30m ./cmd/heliograph
+
 fuzz: ## every fuzz test, FUZZTIME each (30s)
 	@for package in $$(go list ./...); do \
 		for name in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
