@@ -286,7 +286,7 @@ func (h *history) replay(rt *rapid.T) {
 	s.since = h.sent
 	h.mu.Unlock()
 	first := state.Last - min(state.Last-1, uint64(rapid.IntRange(0, 5).Draw(rt, "frames")))
-	_, _ = h.d.Replay(h.tb.Context(), s.id, deliver.Range{From: first, To: state.Last})      // fails while writes do
+	_, _ = h.d.Replay(h.tb.Context(), s.id, deliver.Range{From: first, To: state.Last}) // fails while writes do
 }
 
 // end makes everything well and waits until nothing is left to do.
