@@ -34,10 +34,10 @@ race: ## every test under the race detector, in another order each time
 	go test -race -shuffle=on ./...
 
 test-crash: ## a server killed fifty times under load: nothing acknowledged is lost
-	go test -run '^TestCrash$$' -v -crash.rounds 50 -timeout 30m ./cmd/heliograph
+	go test -run '^TestCrash$$' -v -timeout 30m ./cmd/heliograph -args -crash.rounds 50
 
 test-power: ## the same with the power cut: needs root and loop devices
-	go test -run '^TestPowerCut$$' -v -power.cuts 10 -timeout 30m ./cmd/heliograph
+	go test -run '^TestPowerCut$$' -v -timeout 30m ./cmd/heliograph -args -power.cuts 10
 
 fuzz: ## every fuzz test, FUZZTIME each (30s)
 	@for package in $$(go list ./...); do \
