@@ -1,7 +1,7 @@
 # Everything that is done with this repository, in one word each. Nothing but Go is needed; race wants a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run dev test test-script test-sdk race fuzz bench bench-results lint fmt generate verify cover size cross check
+.PHONY: help build run dev test test-script test-crash test-power test-sdk race fuzz bench bench-results lint fmt generate verify cover size cross check
 
 # The linters stand in a module of their own: what they depend on is not what the server depends on.
 LINT := go tool -modfile=tools/go.mod golangci-lint
