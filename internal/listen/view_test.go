@@ -31,6 +31,7 @@ func tell(t *testing.T, opts listen.Options) string {
 	opts.ClientState = heliograph.NewSecret("right")
 	r := receive(t, opts)
 	send(t, http.MethodPost, r.URL+"/hook?validationToken=Validation%3a+x", "")
+	r.out.await(t, "Validation") // a sender is answered before anything is printed
 	send(t, http.MethodPost, r.URL+"/hook", story)
 	r.out.await(t, "s4") // the last of the story
 	send(t, http.MethodPost, r.URL+"/hook", "hello")
