@@ -65,6 +65,8 @@ type Change struct {
 	Resource string
 	// Paths are further canonical paths under which the change is visible.
 	Paths []string
+	// ImmutableID is the id that the instance keeps when it moves, where Outlook has such (contract 9.2), or empty.
+	ImmutableID string
 	// Time is when it happened, by the publisher's word; Accepted is when the server took it.
 	Time, Accepted time.Time
 	// Data is the resource's JSON object, or empty. In a change that was read from the log it shares memory

@@ -74,7 +74,8 @@ func New(baseURL string, tokens TokenSource, options ...Option) (*Client, error)
 type call struct {
 	method, path string
 	media        string // of the body; JSON when it is empty
-	body         any    // sent as JSON, unless nil
+	prefer       string
+	body         any // sent as JSON, unless nil
 }
 
 // do makes a call and decodes the answer into out, unless that is nil.
@@ -130,6 +131,9 @@ func (c *Client) request(ctx context.Context, what call) (*http.Request, error) 
 	}
 	if what.media != "" {
 		request.Header.Set("Content-Type", what.media)
+	}
+	if what.prefer != "" {
+		request.Header.Set("Prefer", what.prefer)
 	}
 	if c.tokens != nil {
 		token, err := c.tokens(ctx)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -108,6 +109,28 @@ func TestSubscriptionCalls(t *testing.T) {
 	)
 }
 
+func TestCreatePrefers(t *testing.T) {
+	t.Parallel()
+	asked := make(chan []string, 2)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Header.Values("Prefer")
+		_, _ = io.WriteString(w, `{"id":"1"}`)
+	}))
+	t.Cleanup(s.Close)
+	c, err := client.New(s.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, prefer := range []string{"", `IdType="ImmutableId"`} {
+		if _, err := c.CreateSubscription(t.Context(), client.Subscription{Prefer: prefer}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := [][]string{<-asked, <-asked}; got[0] != nil || !slices.Equal(got[1], []string{`IdType="ImmutableId"`}) {
+		t.Errorf("asked for %q", got)
+	}
+}
+
 func TestListFollowsItsPages(t *testing.T) {
 	t.Parallel()
 	var s *scripted
@@ -158,7 +181,7 @@ func TestPublish(t *testing.T) {
 			Source: "/mail", ID: "1", Type: client.Created, Resource: "users/a/messages/b", Paths: []string{"p", "q"}, Tenant: "t",
 			Time: moment(), Data: json.RawMessage(`{"a": 1}`), Traceparent: "tp",
 		},
-		client.Event{Source: "/mail", Type: client.Deleted, Resource: "users/a/messages/c"},
+		client.Event{Source: "/mail", Type: client.Deleted, Resource: "users/a/messages/c", ImmutableID: "stays"},
 	)
 	if diff := cmp.Diff(client.Receipt{Accepted: 2, IDs: []string{"x", "y"}}, r); err != nil || diff != "" {
 		t.Errorf("%v, %s", err, diff)
@@ -185,7 +208,7 @@ func TestPublish(t *testing.T) {
 			"specversion": "1.0", "id": "1", "source": "/mail", "type": "heliograph.change.created", "subject": "users/a/messages/b",
 			"paths": "p q", "tenantid": "t", "time": "2026-11-24T11:30:00+01:00", "data": map[string]any{"a": 1.0}, "traceparent": "tp",
 		},
-		{"specversion": "1.0", "source": "/mail", "type": "heliograph.change.deleted", "subject": "users/a/messages/c"},
+		{"specversion": "1.0", "source": "/mail", "type": "heliograph.change.deleted", "subject": "users/a/messages/c", "immutableid": "stays"},
 	}
 	if diff := cmp.Diff(want, sent); diff != "" {
 		t.Errorf("want -, got +:\n%s", diff)

@@ -30,6 +30,9 @@ type Event struct {
 	Resource string
 	// Paths are further paths under which the change is visible.
 	Paths []string
+	// ImmutableID is the id that an Outlook resource keeps when it moves. Subscriptions made with
+	// Prefer: IdType="ImmutableId" are told it in place of the one in Resource. May be empty.
+	ImmutableID string
 	// Tenant is the resource's. Empty: the caller's.
 	Tenant string
 	// Time is when it happened. Zero: when the server takes it.
@@ -50,6 +53,7 @@ type cloudEvent struct {
 	Time        time.Time  `json:"time,omitzero"`
 	Tenant      string     `json:"tenantid,omitempty"`
 	Paths       string     `json:"paths,omitempty"`
+	ImmutableID string     `json:"immutableid,omitempty"`
 	Traceparent string     `json:"traceparent,omitempty"`
 	Data        any        `json:"data,omitempty"`
 }
@@ -71,7 +75,8 @@ func (c *Client) Publish(ctx context.Context, events ...Event) (Receipt, error) 
 		}
 		batch[i] = cloudEvent{
 			SpecVersion: "1.0", ID: e.ID, Source: e.Source, Type: e.Type, Subject: e.Resource, Time: e.Time,
-			Tenant: e.Tenant, Paths: strings.Join(e.Paths, " "), Traceparent: e.Traceparent, Data: e.Data,
+			Tenant: e.Tenant, Paths: strings.Join(e.Paths, " "), ImmutableID: e.ImmutableID, Traceparent: e.Traceparent,
+			Data: e.Data,
 		}
 	}
 	var r Receipt

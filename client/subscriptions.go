@@ -30,6 +30,10 @@ type Subscription struct {
 	NotificationContentType   string `json:"notificationContentType,omitempty"`
 	NotificationQueryOptions  string `json:"notificationQueryOptions,omitempty"`
 	NotificationURLAppID      string `json:"notificationUrlAppId,omitempty"`
+
+	// Prefer is what the create request's header of that name asks for, such as IdType="ImmutableId". The server keeps
+	// it for the subscription's life and does not tell it.
+	Prefer string `json:"-"`
 }
 
 // Update is what may change of a subscription. What is left at its zero value stays as it is.
@@ -45,7 +49,7 @@ type Update struct {
 func (c *Client) CreateSubscription(ctx context.Context, s Subscription) (*Subscription, error) {
 	s.ExpirationDateTime = s.ExpirationDateTime.UTC()
 	var made Subscription
-	if err := c.do(ctx, call{method: http.MethodPost, path: c.subscriptions(), body: s}, &made); err != nil {
+	if err := c.do(ctx, call{method: http.MethodPost, path: c.subscriptions(), body: s, prefer: s.Prefer}, &made); err != nil {
 		return nil, err
 	}
 	return &made, nil

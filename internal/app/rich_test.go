@@ -145,6 +145,53 @@ func TestRichNotification(t *testing.T) {
 	}
 }
 
+// Who asked for immutable ids is told those that the publisher gives, in the item and in what is encrypted; who did not is
+// told the ids in the path, and so is everybody where there is no other (contract 9.2).
+func TestImmutableIDs(t *testing.T) {
+	t.Parallel()
+	a := start(t, app.Options{Config: dev(t.TempDir())})
+	api := connect(t, a)
+	asks, does := newRichReceiver(t, a), newRichReceiver(t, a)
+	subscribeRich(t, api, does, certificate(t, does.keys, "plain"), "users/u1/messages?$select=subject")
+	cert := certificate(t, asks.keys, "immutable")
+	if _, err := api.CreateSubscription(t.Context(), client.Subscription{
+		Resource: "users/u1/mailFolders('inbox')/messages?$select=subject", ChangeType: "created", NotificationURL: asks.url, ClientState: "s3cret",
+		ExpirationDateTime: time.Now().Add(time.Hour), IncludeResourceData: new(true),
+		EncryptionCertificate: cert.EncryptionCertificate, EncryptionCertificateID: cert.EncryptionCertificateID,
+		Prefer: `IdType="ImmutableId", include-unknown-enum-members`,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	events := []client.Event{
+		{Source: "test", Type: client.Created, Resource: "users/u1/messages/m1", ImmutableID: "it's/=1"},
+		{Source: "test", Type: client.Created, Resource: "users/u1/messages/m2"},
+	}
+	for i := range events {
+		events[i].Paths = []string{strings.Replace(events[i].Resource, "u1/", "u1/mailFolders/inbox/", 1)}
+		events[i].Data = json.RawMessage(`{"id":"in the data","subject":"Hi"}`)
+	}
+	if _, err := api.Publish(t.Context(), events...); err != nil {
+		t.Fatal(err)
+	}
+	for r, want := range map[*richReceiver]map[string]string{
+		asks: {
+			"Users('u1')/messages('it''s/=1')": `{"@odata.type":"#microsoft.graph.message","@odata.id":"Users('u1')/messages('it''s/=1')","subject":"Hi","id":"it's/=1"}`,
+			"Users('u1')/messages('m2')":       `{"@odata.type":"#microsoft.graph.message","@odata.id":"Users('u1')/messages('m2')","id":"in the data","subject":"Hi"}`,
+		},
+		does: {
+			"Users('u1')/messages('m1')": `{"@odata.type":"#microsoft.graph.message","@odata.id":"Users('u1')/messages('m1')","id":"in the data","subject":"Hi"}`,
+			"Users('u1')/messages('m2')": `{"@odata.type":"#microsoft.graph.message","@odata.id":"Users('u1')/messages('m2')","id":"in the data","subject":"Hi"}`,
+		},
+	} {
+		r.await(t, 2)
+		for resource, text := range want {
+			if got := string(r.got[resource]); got != text {
+				t.Errorf("%s:\ngot  %s\nwant %s", resource, got, text)
+			}
+		}
+	}
+}
+
 // A hundred rotations while notifications flow: each says which certificate sealed it, none is unreadable, none
 // is lost (contract 13.10).
 func TestRotationUnderLoad(t *testing.T) {

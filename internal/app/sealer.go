@@ -111,6 +111,7 @@ func (s *sealer) AppendContent(b []byte, t *match.Target, change *heliograph.Cha
 	}()
 	*buf, err = content.Append((*buf)[:0], t.Row, asked, change.Data, content.Instance{
 		ODataType: i.ODataType(true), ODataID: i.ODataID(t.Resource, true), ID: i.ID(),
+		Renamed: t.TellsImmutableID(change),
 	})
 	if err != nil {
 		return b, err

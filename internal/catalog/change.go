@@ -161,6 +161,13 @@ func (i *Instance) AppendODataID(b []byte, subscribed string, rich bool) []byte 
 // ODataType returns resourceData's @odata.type, or "" to leave it out.
 func (i *Instance) ODataType(rich bool) string { return i.form(rich).odataType }
 
+// Identify has the instance named by another id than that in its path, everywhere.
+func (i *Instance) Identify(id string) {
+	if at := i.change.id; len(at) == 1 && at[0].place == alone {
+		i.values[at[0].param] = odata.Escape(id)
+	}
+}
+
 // ID returns resourceData's id, or "" to leave it out.
 func (i *Instance) ID() string { return i.change.id.text(&i.values, "") }
 

@@ -37,6 +37,7 @@ instead, whole or not at all.`,
 	f.StringVar(&changeType, "type", "created", "what happened: created, updated or deleted")
 	f.StringVar(&data, "data", "", "the resource's JSON; @FILE reads a file, @- the standard input")
 	f.StringSliceVar(&event.Paths, "paths", nil, "further paths under which the change is visible")
+	f.StringVar(&event.ImmutableID, "immutable-id", "", "the id that the resource keeps when it moves (Outlook)")
 	f.StringVar(&event.ID, "id", "", "the event's id (default: a random one)")
 	f.StringVar(&event.Source, "source", "heliograph-cli", "the event's source")
 	f.StringVar(&event.Tenant, "tenant", "", "the resource's tenant (default: the caller's)")

@@ -46,6 +46,7 @@ func (t *tool) subscriptionCreate(to *target) *cobra.Command {
 	f.StringVar(&s.ChangeType, "change-type", "", "created, updated, deleted; several with commas (default: created, or updated where only that is known)")
 	f.StringVar(&s.LifecycleNotificationURL, "lifecycle-url", "", "where lifecycle notifications go")
 	f.StringVar(&s.ClientState, "client-state", "", "a text that comes back with every notification")
+	f.StringVar(&s.Prefer, "prefer", "", `what the Prefer header asks for, such as 'IdType="ImmutableId"'`)
 	f.StringVar(&expires, "expires", "1h", "how long it lasts: a time span (3d, 12h, 90m) or a moment")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		api, err := t.connect(to)

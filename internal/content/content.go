@@ -53,7 +53,11 @@ func AskedBy(resource string, unknownMembers bool) (Asked, error) {
 }
 
 // Instance names what changed.
-type Instance struct{ ODataType, ODataID, ID string }
+type Instance struct {
+	ODataType, ODataID, ID string
+	// Renamed says that ID stands in place of the id in the data.
+	Renamed bool
+}
 
 // Append appends the resource data of a change of a row, as asked.
 func Append(dst []byte, row *catalog.Row, asked Asked, data []byte, i Instance) ([]byte, error) {
@@ -72,11 +76,15 @@ func Append(dst []byte, row *catalog.Row, asked Asked, data []byte, i Instance) 
 	c := rawjson.New(data, depth)
 	hasID := false
 	err := c.Object(func(name []byte) error {
-		hasID = hasID || string(name) == "id"
+		isID := string(name) == "id"
+		hasID = hasID || isID && !i.Renamed
 		kind := c.Kind()
 		raw, err := c.Raw()
 		if err != nil {
 			return err
+		}
+		if isID && i.Renamed {
+			return nil
 		}
 		w.property(string(name), kind, raw)
 		return nil

@@ -115,6 +115,23 @@ func TestAppend(t *testing.T) {
 	}
 }
 
+// The id that stands in for the one in the data is told once (contract 9.2).
+func TestRenamed(t *testing.T) {
+	t.Parallel()
+	c := rows(t)
+	for data, want := range map[string]string{
+		``:                           `{"@odata.type":"#t","@odata.id":"x/stays","id":"stays"}`,
+		`{"id":"m1","subject":"Hi"}`: `{"@odata.type":"#t","@odata.id":"x/stays","subject":"Hi","id":"stays"}`,
+		`{"subject":"Hi"}`:           `{"@odata.type":"#t","@odata.id":"x/stays","subject":"Hi","id":"stays"}`,
+	} {
+		asked := content.Asked{Select: []string{"subject"}}
+		got, err := content.Append(nil, c.Row("message"), asked, []byte(data), content.Instance{ODataType: "#t", ODataID: "x/stays", ID: "stays", Renamed: true})
+		if err != nil || string(got) != want {
+			t.Errorf("%s\ngot  %s, %v\nwant %s", data, got, err, want)
+		}
+	}
+}
+
 func TestBrokenDataIsRefused(t *testing.T) {
 	t.Parallel()
 	c := rows(t)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,6 +75,9 @@ func TestContractOfExtras(t *testing.T) {
 		{"message", "users/u1/messages", "users/u1/messages/m2", `{"subject":"no \"@odata.etag\" here"}`, nil, map[string]any{
 			"@odata.type": "#Microsoft.Graph.Message", "@odata.id": "Users/u1/Messages/m2", "id": "m2",
 		}},
+		{"message", "users/u1/messages", "users/u1/messages/moved", "", nil, map[string]any{ // contract 9.2
+			"@odata.type": "#Microsoft.Graph.Message", "@odata.id": "Users/u1/Messages/stays", "id": "stays",
+		}},
 		{"user", "users/u1", "users/u1", `{"@odata.etag":"W/1"}`, nil, map[string]any{
 			"@odata.type": "#Microsoft.Graph.User", "@odata.id": "Users/u1", "id": "u1",
 			"organizationId": string(tenant), "eventTime": "2026-11-22T12:00:00Z", "sequenceNumber": "639309456000000000",
@@ -85,9 +89,10 @@ func TestContractOfExtras(t *testing.T) {
 		b.subscribe("", s.URL, func(sub *heliograph.Subscription) {
 			sub.ID = heliograph.DeriveGUID(tt.row)
 			sub.Row, sub.Path, sub.Resource, sub.ChangeType = tt.row, tt.path, tt.path, heliograph.Created|heliograph.Updated
+			sub.ImmutableIDs = tt.row != "message" || strings.HasSuffix(tt.resource, "/moved")
 		})
 		b.append([]heliograph.Change{{
-			ID: heliograph.NewGUID(), Tenant: tenant, Type: heliograph.Updated, Resource: tt.resource, Time: start, Accepted: start, Data: []byte(tt.data),
+			ID: heliograph.NewGUID(), Tenant: tenant, Type: heliograph.Updated, Resource: tt.resource, ImmutableID: "stays", Time: start, Accepted: start, Data: []byte(tt.data),
 		}})
 		item := (<-got).Value[0]
 		is, _ := item["resourceData"].(map[string]any)

@@ -15,10 +15,14 @@ const eventDepth = 100
 
 // Extension attributes that a publisher may use.
 const (
-	tenantExtension = "tenantid"    // the tenant of the resource
-	pathsExtension  = "paths"       // further paths, separated by spaces
-	traceExtension  = "traceparent" // W3C trace context
+	tenantExtension    = "tenantid"    // the tenant of the resource
+	pathsExtension     = "paths"       // further paths, separated by spaces
+	immutableExtension = "immutableid" // the id that the resource keeps when it moves
+	traceExtension     = "traceparent" // W3C trace context
 )
+
+// maxImmutableID bounds an immutable id. Outlook's have some 200 characters.
+const maxImmutableID = 1024
 
 // publication is what one POST /publish brings.
 type publication struct {
@@ -90,6 +94,10 @@ func (a *API) change(caller *heliograph.Caller, e *cloudevents.Event) (heliograp
 	}
 	if len(e.Data) > 0 && e.Data[0] != '{' {
 		return change, heliograph.Errorf(heliograph.Invalid, "publish.data", "the data must be a JSON object: the resource as it is now")
+	}
+	if change.ImmutableID = e.Extension(immutableExtension); len(change.ImmutableID) > maxImmutableID {
+		return change, heliograph.Errorf(heliograph.Invalid, "publish.immutable_id",
+			"the attribute %q takes %d bytes; at most %d are taken", immutableExtension, len(change.ImmutableID), maxImmutableID)
 	}
 	if trace := e.Extension(traceExtension); isTraceparent(trace) {
 		change.Traceparent = trace

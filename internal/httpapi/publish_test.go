@@ -46,12 +46,12 @@ func TestPublishWhole(t *testing.T) {
 	b := newBench(t)
 	r := b.publish(structured, event("e-1",
 		`"time":"2026-11-22T10:00:00.5+01:00"`, `"tenantid":"`+strings.ToUpper(tenant)+`"`, `"traceparent":"`+traceOne+`"`,
-		`"paths":" users/a/mailFolders/inbox/messages/AAMk  Users/a/x/Messages/AAMk "`, `"data":{"subject" : "Hi"}`), "Traceparent", traceTwo)
+		`"immutableid":"AAkA"`, `"paths":" users/a/mailFolders/inbox/messages/AAMk  Users/a/x/Messages/AAMk "`, `"data":{"subject" : "Hi"}`), "Traceparent", traceTwo)
 	b.wants(r, http.StatusAccepted, "Content-Type", "application/json; charset=utf-8")
 	id := changeID("/mail", "e-1")
 	sameJSON(t, r.body, `{"accepted":1,"ids":["`+id.String()+`"]}`)
 	want := []heliograph.Change{{
-		ID: id, Tenant: tenant, Type: heliograph.Created, Resource: message,
+		ID: id, Tenant: tenant, Type: heliograph.Created, Resource: message, ImmutableID: "AAkA",
 		Paths:    []string{"users/a/mailFolders/inbox/messages/AAMk", "users/a/x/messages/AAMk"},
 		Time:     time.Date(2026, 11, 22, 9, 0, 0, 500e6, time.UTC),
 		Accepted: start(), Data: []byte(`{"subject" : "Hi"}`), Traceparent: traceOne,
@@ -201,6 +201,15 @@ func publishRefusals() map[string]publishRefusal {
 		"total":       {batched, `[` + strings.Repeat(" ", 4000) + `]`, 413, "RequestEntityTooLarge", "The request's body is larger than 4000 bytes.", "request.body.size"},
 		"depth":       {structured, event("1", `"data":{"a":`+strings.Repeat("[", 100)+strings.Repeat("]", 100)+`}`), 400, "InvalidRequest", "the JSON cannot be read: nested too deeply at byte 261", "publish.event.json"},
 	}
+}
+
+func TestImmutableIDIsBounded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	id := strings.Repeat("x", 1024)
+	b.wants(b.publish(structured, event("1", `"immutableid":"`+id+`"`)), 202)
+	b.refuses(b.publish(structured, event("1", `"immutableid":"`+id+`x"`)), 400, "InvalidRequest",
+		`the attribute "immutableid" takes 1025 bytes; at most 1024 are taken`, "publish.immutable_id")
 }
 
 func TestPublishNeedsItsPermission(t *testing.T) {

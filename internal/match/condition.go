@@ -50,6 +50,9 @@ type sight struct {
 // judge says what a target that sees a change makes of it.
 func (x *Index) judge(t *Target, s *sight, hit *Hit) {
 	*hit = Hit{Target: t, Type: s.instance.Type(s.change.Type, t.Types), Instance: *s.instance}
+	if t.TellsImmutableID(s.change) {
+		hit.Instance.Identify(s.change.ImmutableID)
+	}
 	if t.rest != nil && t.rest.condition != nil {
 		x.ask(t.rest.condition, s, hit)
 	}

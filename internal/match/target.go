@@ -42,6 +42,12 @@ func (t *Target) more() *rest {
 	return t.rest
 }
 
+// TellsImmutableID reports whether the target hears of a change by the id that the resource keeps when it moves
+// (contract 9.2).
+func (t *Target) TellsImmutableID(change *heliograph.Change) bool {
+	return t.Flags&ImmutableIDs != 0 && change.ImmutableID != "" && t.Row.Extras.ImmutableID
+}
+
 // remembers reports whether what enters and leaves its filter is noted.
 func (t *Target) remembers() bool {
 	return t.rest != nil && t.rest.condition != nil && t.rest.condition.memory != nil

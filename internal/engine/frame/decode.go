@@ -14,7 +14,7 @@ func Decode(b []byte) (Header, []heliograph.Change, error) {
 	if len(b) < Overhead || string(b[:4]) != "HGfr" {
 		return Header{}, nil, fmt.Errorf("frame: %w: no frame in %d bytes", ErrCorrupt, len(b))
 	}
-	if b[4] > version {
+	if b[4] > immutable {
 		return Header{}, nil, fmt.Errorf("frame: version %d is newer than this program knows", b[4])
 	}
 	if checksum(b[:crcAt], nil, b[Overhead:]) != binary.BigEndian.Uint32(b[crcAt:]) {
@@ -47,6 +47,7 @@ type decoder struct {
 	strings string // text once more: what is cut from it needs no copy
 	data    []byte
 	paths   []string // spare room for Paths, so that not every change allocates its own
+	known   byte     // the flags that this version has
 	at, end int      // in text, of the change at hand
 	bad     bool
 }
@@ -56,12 +57,16 @@ func newDecoder(b []byte) (*decoder, bool) {
 	records := uint64(binary.BigEndian.Uint32(b[32:])) * recordSize
 	text := uint64(binary.BigEndian.Uint32(b[36:]))
 	data := uint64(binary.BigEndian.Uint32(b[40:]))
-	if b[4] != version || b[5] != 0 || records+text+data != body {
+	version := b[4]
+	if version < plain || b[5] != 0 || records+text+data != body {
 		return nil, false
 	}
 	b = b[Overhead:]
 	d := &decoder{records: b[:records], text: b[records : records+text], data: b[records+text:]}
-	d.strings = string(d.text)
+	d.strings, d.known = string(d.text), flagNotice
+	if version == immutable {
+		d.known |= flagImmutable
+	}
 	return d, true
 }
 
@@ -86,7 +91,7 @@ func (d *decoder) change(c *heliograph.Change, i int) bool {
 	default:
 		return false
 	}
-	if r[17] > 1 || r[18] != 0 || r[19] != 0 {
+	if r[17]&^d.known != 0 || r[18] != 0 || r[19] != 0 {
 		return false
 	}
 	c.Time, c.Accepted = d.time(r[20:]), d.time(r[32:])
@@ -104,7 +109,11 @@ func (d *decoder) change(c *heliograph.Change, i int) bool {
 	c.Resource = d.string()
 	c.Traceparent = d.string()
 	c.Paths = d.list()
-	if r[17] == 1 {
+	if r[17]&flagImmutable != 0 {
+		c.ImmutableID = d.string()
+		d.bad = d.bad || c.ImmutableID == ""
+	}
+	if r[17]&flagNotice != 0 {
 		c.Notice = d.notice()
 	}
 	return !d.bad && d.at == d.end

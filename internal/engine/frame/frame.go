@@ -5,7 +5,7 @@
 //
 //	header, 48 bytes
 //	  0  4  magic "HGfr"
-//	  4  1  version, 1
+//	  4  1  version: 1, or 2 when some change has an immutable id
 //	  5  1  zero
 //	  6  2  partition
 //	  8  8  producer: who wrote it, a random number
@@ -18,15 +18,15 @@
 //	one record of 52 bytes for each change
 //	  0 16  change id
 //	 16  1  change type
-//	 17  1  1 when it is a notice, else 0
+//	 17  1  flags: 1 it is a notice, 2 it has an immutable id
 //	 18  2  zero
 //	 20 12  time: Unix seconds (8), nanoseconds (4)
 //	 32 12  accepted, likewise
 //	 44  4  where its text begins, counted from the start of all text
 //	 48  4  where its data begins, likewise
-//	text   for each change: tenant, resource, traceparent, number of paths, each path; for a notice also
-//	       event (1), subscription (16), expires (12), URL, client state, reason. A string is its length
-//	       as uvarint, then its bytes.
+//	text   for each change: tenant, resource, traceparent, number of paths, each path; its immutable id if it
+//	       has one; for a notice also event (1), subscription (16), expires (12), URL, client state, reason. A
+//	       string is its length as uvarint, then its bytes.
 //	data   for each change its JSON
 //
 // Text is apart from data so that decoding copies all strings of a frame at once and none of its data.
@@ -55,11 +55,15 @@ const MaxSize = 1_000_000
 const Overhead = 48
 
 const (
-	version    = 1
+	plain      = 1 // the versions
+	immutable  = 2
 	crcAt      = 44
 	recordSize = 52
 	timeSize   = 12
 	noticeSize = 1 + 16 + timeSize // the fixed part of a notice
+
+	flagNotice    = 1
+	flagImmutable = 2
 )
 
 // ErrCorrupt says that the bytes are not what was written.
@@ -79,6 +83,9 @@ func Size(c *heliograph.Change) int {
 	n += uvarintSize(len(c.Paths))
 	for _, p := range c.Paths {
 		n += stringSize(p)
+	}
+	if c.ImmutableID != "" {
+		n += stringSize(c.ImmutableID)
 	}
 	if o := c.Notice; o != nil {
 		n += noticeSize + stringSize(o.URL) + stringSize(o.ClientState.Reveal()) + stringSize(o.Reason)
@@ -100,7 +107,7 @@ func uvarintSize(n int) int {
 func Append(dst []byte, h Header, changes []heliograph.Change) ([]byte, error) {
 	start, records := len(dst), len(dst)+Overhead
 	dst = append(dst, make([]byte, Overhead+recordSize*len(changes))...)
-	text := len(dst)
+	text, version := len(dst), byte(plain)
 	for i := range changes {
 		c := &changes[i]
 		if c.Type != heliograph.Created && c.Type != heliograph.Updated && c.Type != heliograph.Deleted {
@@ -109,6 +116,9 @@ func Append(dst []byte, h Header, changes []heliograph.Change) ([]byte, error) {
 		at := len(dst) - text
 		dst = appendText(dst, c)
 		putRecord(dst[records+recordSize*i:], c, at)
+		if c.ImmutableID != "" {
+			version = immutable
+		}
 	}
 	textSize, data := len(dst)-text, len(dst)
 	for i := range changes {
@@ -145,7 +155,10 @@ func putRecord(b []byte, c *heliograph.Change, text int) {
 	copy(b, c.ID[:])
 	b[16] = byte(c.Type)
 	if c.Notice != nil {
-		b[17] = 1
+		b[17] |= flagNotice
+	}
+	if c.ImmutableID != "" {
+		b[17] |= flagImmutable
 	}
 	putTime(b[20:], c.Time)
 	putTime(b[32:], c.Accepted)
@@ -159,6 +172,9 @@ func appendText(dst []byte, c *heliograph.Change) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(c.Paths)))
 	for _, p := range c.Paths {
 		dst = appendString(dst, p)
+	}
+	if c.ImmutableID != "" {
+		dst = appendString(dst, c.ImmutableID)
 	}
 	o := c.Notice
 	if o == nil {

@@ -80,6 +80,34 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestImmutableIDsTakeTheirOwnVersion: what an older program reads stays as it was, and of the rest it says why it cannot.
+func TestImmutableIDsTakeTheirOwnVersion(t *testing.T) {
+	t.Parallel()
+	h, changes := example()
+	changes[0].ImmutableID = "AAkALg="
+	b := encode(t, h, changes)
+	if *update {
+		if err := os.WriteFile("testdata/v2.frame", b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile("testdata/v2.frame")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b[4] != 2 || !bytes.Equal(b, want) {
+		t.Errorf("encoded %d bytes of version %d that differ from the %d of version 2", len(b), b[4], len(want))
+	}
+	if _, got, err := frame.Decode(want); err != nil || !reflect.DeepEqual(got, changes) {
+		t.Errorf("decoded %+v, %v", got, err)
+	}
+	b[4] = 1 // which has no such flag
+	seal(b)
+	if _, _, err := frame.Decode(b); !errors.Is(err, frame.ErrCorrupt) {
+		t.Errorf("a flag that version 1 does not have: %v", err)
+	}
+}
+
 func TestEveryFlippedBitIsDetected(t *testing.T) {
 	t.Parallel()
 	b := encode(t, frame.Header{Producer: 1, Batch: 1, Written: time.Unix(0, 0)}, nil)
@@ -107,7 +135,7 @@ func TestNewerVersionIsNamed(t *testing.T) {
 	t.Parallel()
 	h, changes := example()
 	b := encode(t, h, changes)
-	b[4] = 2
+	b[4] = 3
 	seal(b)
 	if _, _, err := frame.Decode(b); err == nil || errors.Is(err, frame.ErrCorrupt) {
 		t.Errorf("err = %v, want one that speaks of a newer version", err)
@@ -172,6 +200,9 @@ func change(t *rapid.T) heliograph.Change {
 	}
 	if data := rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "data"); len(data) > 0 {
 		c.Data = data
+	}
+	if rapid.Bool().Draw(t, "immutable") {
+		c.ImmutableID = long.Draw(t, "immutable id")
 	}
 	if rapid.Bool().Draw(t, "notice") {
 		c.Notice = &heliograph.Notice{

@@ -21,9 +21,10 @@ const MaxRefs = 20_000
 //
 // The URL itself stands beside the list, not in it; being part of the checksum it cannot be another's.
 const (
-	refsHeader = 12
-	refSize    = 44
-	againBit   = 1 << 31
+	refsVersion = 1
+	refsHeader  = 12
+	refSize     = 44
+	againBit    = 1 << 31
 )
 
 // AppendRefs appends the list of refs of an endpoint to dst.
@@ -32,7 +33,7 @@ func AppendRefs(dst []byte, endpoint heliograph.Endpoint, refs []heliograph.Park
 	dst = append(dst, make([]byte, refsHeader+refSize*len(refs))...)
 	b := dst[start:]
 	copy(b, "HGpr")
-	b[4] = version
+	b[4] = refsVersion
 	for i := range refs {
 		r := b[refsHeader+refSize*i:]
 		copy(r, refs[i].Subscription[:])
@@ -54,7 +55,7 @@ func DecodeRefs(b []byte, endpoint heliograph.Endpoint) ([]heliograph.ParkedRef,
 	if len(b) < refsHeader || (len(b)-refsHeader)%refSize != 0 || string(b[:4]) != "HGpr" {
 		return nil, fmt.Errorf("parked refs: %w: no list in %d bytes", ErrCorrupt, len(b))
 	}
-	if b[4] > version {
+	if b[4] > refsVersion {
 		return nil, fmt.Errorf("parked refs: version %d is newer than this program knows", b[4])
 	}
 	if checksum(b[:8], []byte(endpoint), b[refsHeader:]) != binary.BigEndian.Uint32(b[8:]) {
