@@ -83,7 +83,7 @@ func house() map[string]room {
 		"outbound":           {edge, "heliograph clock"},
 		"receiver":           {edge, ""},
 		"seal/keyfile":       {edge, ""},
-		"seal/token":         {edge, "heliograph clock seal/keyfile seal/recent"},
+		"seal/token":         {edge, "heliograph clock seal/recent"},
 		"seal/vault":         {edge, "heliograph seal/keyfile seal/xaes"},
 		"source/drive":       {edge, "heliograph clock source/drive/settle"},
 		"telemetry":          {edge, "heliograph clock deliver health ingest"},

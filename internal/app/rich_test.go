@@ -2,10 +2,17 @@ package app_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +20,8 @@ import (
 
 	"heliograph.dev/client"
 	"heliograph.dev/internal/app"
+	"heliograph.dev/internal/config"
+	"heliograph.dev/internal/seal/token"
 	"heliograph.dev/receiver"
 )
 
@@ -190,6 +199,101 @@ func TestImmutableIDs(t *testing.T) {
 			}
 		}
 	}
+}
+
+// oldKeys is where versions before this one kept the keys of validation tokens.
+type oldKeys struct{ path string }
+
+func (o oldKeys) Load(context.Context) ([]byte, uint64, error) { return nil, 0, nil }
+
+func (o oldKeys) Save(_ context.Context, content []byte, _ uint64) (uint64, error) {
+	return 1, os.WriteFile(o.path, content, 0o600)
+}
+
+// The keys of validation tokens are sealed records of the engine, those too that were in a file before.
+func TestValidationKeysAreKept(t *testing.T) {
+	t.Parallel()
+	cfg := usedBefore(t)
+	file := filepath.Join(cfg.Data, "validation-keys.pem")
+	old, err := token.New(t.Context(), token.Options{Store: oldKeys{file}, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := base64.StdEncoding.EncodeToString(old.Certificates()[0].Raw)
+	for _, again := range []string{"from the file", "from the engine"} {
+		a, err := app.Start(t.Context(), app.Options{Config: cfg})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, address := range []string{"/common/discovery/keys", "/common/discovery/v2.0/keys"} {
+			if keys := fetch(t, a.URL()+address); !strings.Contains(keys, want) {
+				t.Errorf("%s: not at %s: %s", again, address, keys)
+			}
+		}
+		if err := a.Stop(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: the file is still there: %v", again, err)
+		}
+	}
+	_ = filepath.WalkDir(filepath.Join(cfg.Data, "jetstream"), func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			if text, err := os.ReadFile(name); err != nil || strings.Contains(string(text), "PRIVATE KEY") {
+				t.Errorf("a key stands in %s, %v", name, err)
+			}
+		}
+		return err
+	})
+}
+
+// A file that holds no keys is told, not passed over: somebody's receivers may know what was in it.
+func TestDamagedValidationKeysAreTold(t *testing.T) {
+	t.Parallel()
+	cfg := usedBefore(t)
+	if err := os.WriteFile(filepath.Join(cfg.Data, "validation-keys.pem"), []byte("noise"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log := &lines{wanted: "validation-keys.pem", found: make(chan string, 10)}
+	a := start(t, app.Options{Config: cfg, Logger: slog.New(slog.NewJSONHandler(log, nil))})
+	_ = fetch(t, a.URL()+"/common/discovery/keys")
+	select {
+	case <-log.found:
+	case <-time.After(time.Minute):
+		t.Error("not told")
+	}
+}
+
+// usedBefore is a server that has been there.
+func usedBefore(t *testing.T) *config.Config {
+	t.Helper()
+	cfg := dev(t.TempDir())
+	a, err := app.Start(t.Context(), app.Options{Config: cfg})
+	if err == nil {
+		err = a.Stop(context.Background())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func fetch(t *testing.T, address string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // A hundred rotations while notifications flow: each says which certificate sealed it, none is unreadable, none

@@ -4,8 +4,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -27,6 +31,7 @@ type sealer struct {
 	certs *seal.Certificates
 	asked *recent.Cache[string, content.Asked]
 	plain sync.Pool
+	log   *slog.Logger
 	// tokens makes a key at the first call, which takes a moment: a server without rich subscriptions never does.
 	tokens func() (*token.Tokens, error)
 	made   atomic.Pointer[token.Tokens] // nil before that
@@ -38,16 +43,14 @@ const keptPlain = 64 << 10
 func (a *App) setUpSealing(ctx context.Context) error {
 	opts := token.Options{
 		Base: a.tokenIssuer(), Sender: heliograph.AppID(a.cfg.Tokens.Sender), Now: a.clock.Now,
+		Store: token.In(a.parts.engine),
 	}
 	if a.cfg.Tokens.Form == "v1" {
 		opts.Form = token.V1
 	}
-	if a.cfg.Data != "" {
-		opts.Store = token.File(filepath.Join(a.cfg.Data, "validation-keys.pem"))
-	}
 	s := &sealer{
 		certs: seal.NewCertificates(remembered), asked: recent.New[string, content.Asked](remembered),
-		plain: sync.Pool{New: func() any { return new([]byte) }},
+		plain: sync.Pool{New: func() any { return new([]byte) }}, log: a.log,
 	}
 	inUse := make(chan *token.Tokens, 1)
 	a.parts.sealer = s
@@ -60,6 +63,9 @@ func (a *App) setUpSealing(ctx context.Context) error {
 		defer making.Unlock()
 		if made := s.made.Load(); made != nil {
 			return made, nil
+		}
+		if err := a.adoptTokenKeys(ctx, opts.Store); err != nil {
+			return nil, err
 		}
 		fresh, err := token.New(context.WithoutCancel(ctx), opts)
 		if err != nil {
@@ -77,6 +83,25 @@ func (a *App) setUpSealing(ctx context.Context) error {
 		}
 	})
 	return nil
+}
+
+// adoptTokenKeys moves the keys that versions before this one kept in a file into the engine.
+func (a *App) adoptTokenKeys(ctx context.Context, store token.Store) error {
+	if a.cfg.Data == "" {
+		return nil
+	}
+	path := filepath.Join(a.cfg.Data, "validation-keys.pem")
+	content, err := os.ReadFile(path) //nolint:gosec // in the operator's folder
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = token.Adopt(context.WithoutCancel(ctx), store, content)
+	}
+	if err != nil {
+		return fmt.Errorf("take the keys over from %s: %w", path, err)
+	}
+	return os.Remove(path)
 }
 
 // tokenIssuer is the base of the issuer that validation tokens name; empty means Microsoft's.
@@ -164,6 +189,7 @@ func (s *sealer) certificates() ([]*x509.Certificate, error) {
 func (s *sealer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	tokens, err := s.tokens()
 	if err != nil {
+		s.log.ErrorContext(r.Context(), "keys of validation tokens not published", "error", err)
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"heliograph.dev"
 	"heliograph.dev/internal/clock"
+	"heliograph.dev/internal/engine"
 	"heliograph.dev/internal/seal/token"
 )
 
@@ -26,6 +28,21 @@ func open(t *testing.T, c clock.Clock, o token.Options) *token.Tokens {
 		t.Fatal(err)
 	}
 	return tokens
+}
+
+// records is an engine of its own.
+func records(t *testing.T) *engine.Engine {
+	t.Helper()
+	e, err := engine.Open(t.Context(), engine.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Now: clock.System().Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
 }
 
 func mint(t *testing.T, tokens *token.Tokens, tenant heliograph.TenantID, app heliograph.AppID) string {
@@ -123,6 +140,16 @@ func word(claims map[string]any, name string) string {
 func number(claims map[string]any, name string) int64 {
 	n, _ := claims[name].(float64)
 	return int64(n)
+}
+
+// holding is a store of one process that does not ask for versions.
+type holding struct{ text string }
+
+func (h *holding) Load(context.Context) ([]byte, uint64, error) { return []byte(h.text), 1, nil }
+
+func (h *holding) Save(_ context.Context, content []byte, _ uint64) (uint64, error) {
+	h.text = string(content)
+	return 1, nil
 }
 
 // failing is a store that works until it is told to fail.

@@ -1,20 +1,14 @@
 package token
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"errors"
-	"io/fs"
 	"sync"
 
 	"heliograph.dev"
-	"heliograph.dev/internal/seal/keyfile"
 )
 
-// Store keeps the signing keys, for one process or for the nodes of a cluster. The content is secret: a store that is
-// not a file of mode 0600 seals it.
+// Store keeps the signing keys, for one process or for the nodes of a cluster. The content is secret: a store
+// seals it.
 type Store interface {
 	// Load returns the content and its version; no content and version 0 when there is none yet.
 	Load(ctx context.Context) (content []byte, version uint64, err error)
@@ -23,38 +17,48 @@ type Store interface {
 	Save(ctx context.Context, content []byte, version uint64) (uint64, error)
 }
 
-// File returns a store that is a file of mode 0600.
-func File(path string) Store { return file(path) }
+// Records keeps named values, as the engine does: sealed, on disk, and the same on every node.
+type Records interface {
+	// Get returns a record, or an error of kind NotFound.
+	Get(ctx context.Context, tenant heliograph.TenantID, name string) (heliograph.Record, error)
+	// Commit makes all writes or none. The error is of kind Conflict when a record has not the expected revision.
+	Commit(ctx context.Context, tenant heliograph.TenantID, writes []heliograph.Write) (uint64, error)
+}
 
-type file string
+const (
+	serverTenant heliograph.TenantID = "heliograph" // whose records are the server's own
+	keysName                         = "key.tokens"
+)
 
-// Load reads the file.
-func (f file) Load(context.Context) ([]byte, uint64, error) {
-	content, err := keyfile.Read(string(f))
-	if errors.Is(err, fs.ErrNotExist) {
+// In returns a store that is one of these records.
+func In(records Records) Store { return kept{records} }
+
+type kept struct{ records Records }
+
+// Load reads the record.
+func (k kept) Load(ctx context.Context) ([]byte, uint64, error) {
+	r, err := k.records.Get(ctx, serverTenant, keysName)
+	if heliograph.KindOf(err) == heliograph.NotFound {
 		return nil, 0, nil
 	}
-	return content, versionOf(content), err
+	return r.Value, r.Revision, err
 }
 
-// Save replaces the file if it is still as it was.
-func (f file) Save(_ context.Context, content []byte, version uint64) (uint64, error) {
-	err := keyfile.Update(string(f), func(old []byte) ([]byte, error) {
-		if versionOf(old) != version {
-			return nil, conflict()
-		}
-		return content, nil
-	})
-	return versionOf(content), err
+// Save writes the record if it still has that revision.
+func (k kept) Save(ctx context.Context, content []byte, version uint64) (uint64, error) {
+	return k.records.Commit(ctx, serverTenant, []heliograph.Write{{Name: keysName, Value: content, Expect: version}})
 }
 
-// versionOf makes a version of the content itself: a file has no other that cannot deceive.
-func versionOf(content []byte) uint64 {
-	if len(content) == 0 {
-		return 0
+// Adopt puts keys that were kept elsewhere into a store that has none: what a receiver knows goes on being used.
+func Adopt(ctx context.Context, store Store, content []byte) error {
+	if r, err := parseRing(content, 0); err != nil || len(r.keys) == 0 {
+		return err
 	}
-	sum := sha256.Sum256(bytes.TrimSpace(content))
-	return binary.BigEndian.Uint64(sum[:]) | 1
+	_, err := store.Save(ctx, content, 0)
+	if heliograph.KindOf(err) == heliograph.Conflict {
+		return nil // it has, and those are in use
+	}
+	return err
 }
 
 // memory keeps the keys for as long as the process runs.

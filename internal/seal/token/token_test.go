@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -181,8 +179,9 @@ func TestRotation(t *testing.T) { // contract 13.14
 				t.Fatalf("hour %d: the key was not published in hour %d of the day before", hour, ago)
 			}
 		}
+		now := ids(t, tokens)
 		for _, g := range all {
-			if manual.Now().Before(expiry(t, g.token)) && !slices.Contains(ids(t, tokens), word(header(t, g.token), "kid")) {
+			if manual.Now().Before(expiry(t, g.token)) && !slices.Contains(now, word(header(t, g.token), "kid")) {
 				t.Fatalf("hour %d: the key of a token of %s is gone", hour, g.at)
 			}
 		}
@@ -204,7 +203,7 @@ func TestRotation(t *testing.T) { // contract 13.14
 func TestRotationAfterAStop(t *testing.T) {
 	t.Parallel()
 	manual := clock.NewManual(time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC))
-	store := token.File(filepath.Join(t.TempDir(), "tokens.keys"))
+	store := token.In(records(t))
 	known := ids(t, open(t, manual, token.Options{Store: store}))
 	manual.Advance(30 * 24 * time.Hour)
 	again := open(t, manual, token.Options{Store: store})
@@ -219,7 +218,7 @@ func TestRotationAfterAStop(t *testing.T) {
 func TestRun(t *testing.T) {
 	t.Parallel()
 	manual := clock.NewManual(time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC))
-	store := &failing{Store: token.File(filepath.Join(t.TempDir(), "tokens.keys"))}
+	store := &failing{Store: token.In(records(t))}
 	tokens := open(t, manual, token.Options{Store: store})
 	heard := make(chan error)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -251,7 +250,7 @@ func TestRun(t *testing.T) {
 func TestNodesShareKeys(t *testing.T) {
 	t.Parallel()
 	manual := clock.NewManual(time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC))
-	store := token.File(filepath.Join(t.TempDir(), "tokens.keys"))
+	store := token.In(records(t))
 	nodes := make([]*token.Tokens, 4)
 	each := func(do func(i int) error) {
 		t.Helper()
@@ -284,43 +283,67 @@ func TestNodesShareKeys(t *testing.T) {
 func TestStoredKeysThatAreDamaged(t *testing.T) {
 	t.Parallel()
 	manual := clock.NewManual(time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC))
-	path := filepath.Join(t.TempDir(), "tokens.keys")
-	open(t, manual, token.Options{Store: token.File(path)})
-	good, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
+	texts := make([]string, 2)
+	for i := range texts {
+		store := &holding{}
+		open(t, manual, token.Options{Store: store})
+		texts[i] = store.text
 	}
-	otherPath := filepath.Join(t.TempDir(), "tokens.keys")
-	open(t, manual, token.Options{Store: token.File(otherPath)})
-	other, err := os.ReadFile(otherPath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cut := strings.Index(string(good), "-----BEGIN CERT")
-	otherCut := strings.Index(string(other), "-----BEGIN CERT")
+	good, other := texts[0], texts[1]
+	cut := strings.Index(good, "-----BEGIN CERT")
+	otherCut := strings.Index(other, "-----BEGIN CERT")
 	for name, text := range map[string]string{
 		"noise":                 "noise",
-		"a key alone":           string(good[:cut]),
-		"another's certificate": string(good[:cut]) + string(other[otherCut:]),
-		"no time":               strings.Replace(string(good), "Created: 2026", "Created: when", 1),
-		"a broken key":          strings.Replace(string(good), "\n\nMII", "\n\nMIJ", 1),
+		"a key alone":           good[:cut],
+		"another's certificate": good[:cut] + other[otherCut:],
+		"no time":               strings.Replace(good, "Created: 2026", "Created: when", 1),
+		"a broken key":          strings.Replace(good, "\n\nMII", "\n\nMIJ", 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path := filepath.Join(t.TempDir(), "tokens.keys")
-			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			_, err := token.New(t.Context(), token.Options{Store: token.File(path), Now: manual.Now})
+			_, err := token.New(t.Context(), token.Options{Store: &holding{text: text}, Now: manual.Now})
 			if err == nil {
 				t.Fatal("taken")
 			}
-			for _, line := range strings.Split(string(good), "\n")[3:20] {
+			if token.Adopt(t.Context(), &holding{}, []byte(text)) == nil {
+				t.Error("adopted")
+			}
+			for _, line := range strings.Split(good, "\n")[3:20] {
 				if strings.Contains(err.Error(), line) {
 					t.Errorf("the key is in %v", err)
 				}
 			}
 		})
+	}
+}
+
+// Keys from elsewhere go on being used, unless the store has some.
+func TestAdopt(t *testing.T) {
+	t.Parallel()
+	manual := clock.NewManual(time.Date(2026, 4, 1, 12, 0, 0, 0, time.UTC))
+	old := token.In(records(t))
+	known := ids(t, open(t, manual, token.Options{Store: old}))
+	content, _, err := old.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := token.In(records(t))
+	if err := token.Adopt(t.Context(), store, nil); err != nil {
+		t.Errorf("no keys: %v", err)
+	}
+	if err := token.Adopt(t.Context(), store, content); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(known, ids(t, open(t, manual, token.Options{Store: store}))); diff != "" {
+		t.Error(diff)
+	}
+	used := token.In(records(t))
+	known = ids(t, open(t, manual, token.Options{Store: used}))
+	if err := token.Adopt(t.Context(), used, content); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(known, ids(t, open(t, manual, token.Options{Store: used}))); diff != "" {
+		t.Error(diff)
 	}
 }
 
