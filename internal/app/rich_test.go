@@ -354,7 +354,7 @@ func TestExpiredCertificateIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := subscribeRich(t, api, r, old, "chats/c1/messages")
-	token, err := api.MintToken(t.Context(), client.TokenRequest{App: richApp})
+	access, err := api.MintToken(t.Context(), client.TokenRequest{App: richApp})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -362,7 +362,7 @@ func TestExpiredCertificateIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+token.Text)
+	req.Header.Set("Authorization", "Bearer "+access.Text)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

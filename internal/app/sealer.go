@@ -91,12 +91,12 @@ func (a *App) adoptTokenKeys(ctx context.Context, store token.Store) error {
 		return nil
 	}
 	path := filepath.Join(a.cfg.Data, "validation-keys.pem")
-	content, err := os.ReadFile(path) //nolint:gosec // in the operator's folder
+	old, err := os.ReadFile(path) //nolint:gosec // in the operator's folder
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil {
-		err = token.Adopt(context.WithoutCancel(ctx), store, content)
+		err = token.Adopt(context.WithoutCancel(ctx), store, old)
 	}
 	if err != nil {
 		return fmt.Errorf("take the keys over from %s: %w", path, err)

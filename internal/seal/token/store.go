@@ -25,10 +25,10 @@ type Records interface {
 	Commit(ctx context.Context, tenant heliograph.TenantID, writes []heliograph.Write) (uint64, error)
 }
 
-const (
-	serverTenant heliograph.TenantID = "heliograph" // whose records are the server's own
-	keysName                         = "key.tokens"
-)
+// serverTenant keeps what is of the server and of no tenant.
+const serverTenant heliograph.TenantID = "heliograph"
+
+const keysName = "key.tokens"
 
 // In returns a store that is one of these records.
 func In(records Records) Store { return kept{records} }

@@ -290,12 +290,12 @@ func TestStoredKeysThatAreDamaged(t *testing.T) {
 		texts[i] = store.text
 	}
 	good, other := texts[0], texts[1]
-	cut := strings.Index(good, "-----BEGIN CERT")
-	otherCut := strings.Index(other, "-----BEGIN CERT")
+	aKey, _, _ := strings.Cut(good, "-----BEGIN CERT")
+	_, otherCert, _ := strings.Cut(other, "-----BEGIN CERT")
 	for name, text := range map[string]string{
 		"noise":                 "noise",
-		"a key alone":           good[:cut],
-		"another's certificate": good[:cut] + other[otherCut:],
+		"a key alone":           aKey,
+		"another's certificate": aKey + "-----BEGIN CERT" + otherCert,
 		"no time":               strings.Replace(good, "Created: 2026", "Created: when", 1),
 		"a broken key":          strings.Replace(good, "\n\nMII", "\n\nMIJ", 1),
 	} {
