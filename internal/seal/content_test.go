@@ -230,12 +230,9 @@ func TestNodeOpens(t *testing.T) {
 	for _, bits := range []int{2048, 3072, 4096} {
 		s := newSubscriber(t, bits)
 		key := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(s.key))})
-		sizes := []int{2 << 10, 100_000}
+		sizes := []int{2 << 10, 100_000, 1<<20 + 7, 4 << 20}
 		for size := range 33 {
 			sizes = append(sizes, size)
-		}
-		if bits == 2048 {
-			sizes = append(sizes, 1<<20+7, 4<<20)
 		}
 		for _, size := range sizes {
 			plaintext := pattern(size)
