@@ -57,12 +57,13 @@
 //	                                      ▼
 //	                                   engine ─► watch ─► registry, match
 //	                                      │
-//	                     renewed, reauthorized ─► expired or removed
+//	                     renewed, reauthorized ─► told, paused ─► expired or removed
 //
 // [heliograph.dev/internal/identity] turns a token into a [Caller]; [heliograph.dev/internal/identity/devissuer] gives
 // tokens out in development, and [heliograph.dev/internal/throttle] says when an application calls too often.
 // [heliograph.dev/internal/subscribe] judges, proves the endpoint, keeps the subscription (in
-// the form of [heliograph.dev/internal/subscribe/record]) and ends it. What can be subscribed to, and everything else
+// the form of [heliograph.dev/internal/subscribe/record]), tells its owner what becomes of it and ends it, as
+// [heliograph.dev/internal/lifecycle] says when. What can be subscribed to, and everything else
 // that Microsoft changes from time to time, is data in [heliograph.dev/internal/catalog], whose paths
 // [heliograph.dev/internal/odata] parses. What a subscription's filter lets through is decided by
 // [heliograph.dev/internal/odata/filter], by the values of [heliograph.dev/internal/odata/edm].

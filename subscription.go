@@ -44,6 +44,20 @@ type Subscription struct {
 	Renewed, Reauthorized, Hurried time.Time
 	// AuthorizedUntil is when the token behind the subscription ends (contract 8.10).
 	AuthorizedUntil time.Time
+	// Revoked is when the access behind it was revoked, and why by the word of whoever said so. Zero: it was not, or
+	// somebody stands behind it anew.
+	Revoked       time.Time
+	RevokedReason string
+	// Removed is when it was decided that somebody else than its owner ends it, and why: from then on it is gone.
+	Removed       time.Time
+	RemovedReason string
+	// Noticed is the moment for which reauthorizationRequired was last sent.
+	Noticed time.Time
+	// Missed is when something was lost that its owner was not told of yet, and why; MissedTold when a notice went on
+	// its way that tells of it, or zero.
+	Missed       time.Time
+	MissedReason string
+	MissedTold   time.Time
 
 	// IncludeResourceData is nil when the client did not say (contract 1.10).
 	IncludeResourceData       *bool
@@ -62,6 +76,9 @@ type Subscription struct {
 
 // Expired reports whether the lease has run out: at its expiry, to the moment, it is gone (contract 10.15).
 func (s *Subscription) Expired(now time.Time) bool { return !now.Before(s.Expires) }
+
+// Gone reports whether the subscription is there for nobody any more: expired, or removed.
+func (s *Subscription) Gone(now time.Time) bool { return !s.Removed.IsZero() || s.Expired(now) }
 
 // Caller is who a request comes from, as its token says (contract section 8).
 type Caller struct {

@@ -51,6 +51,15 @@ func (s sink) Put(sub *heliograph.Subscription) {
 // Remove takes a subscription out of the index.
 func (s sink) Remove(id heliograph.SubscriptionID) { s.index.Remove(id) }
 
+// notices takes lifecycle notifications the way of every change. Nothing is sent before ingest is there: tending begins
+// after it.
+type notices struct{ app *App }
+
+// Accept writes notices down.
+func (n notices) Accept(ctx context.Context, changes []heliograph.Change) error {
+	return n.app.parts.ingest.Accept(ctx, changes)
+}
+
 // changeLog is the engine's log as delivery reads it.
 type changeLog struct{ *engine.Engine }
 

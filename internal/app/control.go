@@ -37,6 +37,11 @@ func (c control) Find(caller *heliograph.Caller, q deliveries.Query) []deliverie
 	return c.book.Find(own(caller, q))
 }
 
+// Latest returns the latest deliveries of a subscription.
+func (c control) Latest(sub heliograph.SubscriptionID) []*deliveries.Delivery {
+	return c.book.Latest(sub)
+}
+
 // Get returns a delivery, less the notifications of others.
 func (c control) Get(caller *heliograph.Caller, id deliveries.ID) (deliveries.Delivery, bool) {
 	d, found := c.book.Get(id)

@@ -19,7 +19,7 @@ func (r recorder) Record(attempt *heliograph.Attempt, givenUp heliograph.Reason,
 		n := &notifications[i]
 		kept[i] = deliveries.Notified{
 			ID: n.ID, Subscription: n.Subscription, Change: n.Change, Position: n.Position, Tenant: n.Tenant, App: n.App,
-			Attempts: n.Attempts, Accepted: n.Accepted, Lifecycle: n.Lifecycle,
+			Attempts: n.Attempts, Accepted: n.Accepted, Lifecycle: n.Lifecycle, Told: n.Told,
 		}
 	}
 	r.book.Add(attempt, givenUp, kept, len(notifications), body)

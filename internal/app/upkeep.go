@@ -20,9 +20,9 @@ const trimEvery = time.Minute
 // startUpkeep runs what a server does beside requests: subscriptions end at their moment, the change log is
 // kept to its retention.
 func (a *App) startUpkeep(ctx context.Context) error {
-	a.life.background(ctx, "expiry", func(ctx context.Context) {
-		if err := a.parts.subscriptions.Expire(ctx); ctx.Err() == nil {
-			a.fail(fmt.Errorf("expire subscriptions: %w", err))
+	a.life.background(ctx, "subscriptions' steps", func(ctx context.Context) {
+		if err := a.parts.subscriptions.Tend(ctx); ctx.Err() == nil {
+			a.fail(fmt.Errorf("tend subscriptions: %w", err))
 		}
 	})
 	a.life.background(ctx, "subscription watch's end", func(ctx context.Context) {

@@ -114,7 +114,7 @@ func (a *App) openEngine(ctx context.Context) error {
 
 func (a *App) buildIndex(ctx context.Context) error {
 	a.parts.index = match.New(a.parts.catalog)
-	a.parts.registry = subscribe.NewRegistry(sink{a.parts.catalog, a.parts.index, a.log}, a.log)
+	a.parts.registry = subscribe.NewRegistry(subscribe.PlanOf(a.parts.catalog), sink{a.parts.catalog, a.parts.index, a.log}, a.log)
 	watch, err := a.parts.engine.Watch(ctx, a.parts.registry.Apply)
 	if err != nil {
 		return err
@@ -171,7 +171,7 @@ func (a *App) setUpSubscriptions(ctx context.Context) error {
 	a.parts.subscriptions = subscribe.New(subscribe.Options{
 		Catalog: a.parts.catalog, Store: a.parts.engine, Index: a.parts.watch, Registry: a.parts.registry,
 		Endpoints: endpoints{a.parts.outbound}, Clock: a.clock, Strict: a.cfg.Catalog.StrictPermissions,
-		ProveRenewals: a.cfg.Catalog.ProveRenewals, TokenKey: key, Scan: a.scan, Logger: a.log,
+		ProveRenewals: a.cfg.Catalog.ProveRenewals, TokenKey: key, Scan: a.scan, Notices: notices{a}, Logger: a.log,
 	})
 	mended, err := a.parts.subscriptions.Settle(ctx)
 	if mended > 0 {
@@ -280,7 +280,7 @@ func (a *App) setUpAPI(context.Context) error {
 	opts := httpapi.Options{
 		Authenticator: a.parts.verifier, Subscriptions: a.parts.subscriptions, Handshakes: a.parts.subscriptions.Handshakes(), Advice: a.advice,
 		Deliveries: control{a.parts.deliveries, a.parts.dispatcher, a.parts.engine, a.parts.registry},
-		Endpoints:  a.parts.dispatcher, MayForce: a.isDev(),
+		Endpoints:  a.parts.dispatcher, MayForce: a.isDev(), Outlines: a.parts.subscriptions,
 		Resources: a.parts.catalog, Ingest: a.accepting(), Ready: a.ready, Metrics: a.parts.metrics.Registry(),
 		TrustedProxies: a.cfg.Listen.TrustedProxies, Node: "standalone", Version: a.opts.Version,
 		Limits: httpapi.Limits{

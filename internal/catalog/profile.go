@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/lifecycle"
 )
 
 // Profile is what Graph changes over the years: limits, time-outs and texts, as of a date. It does not change.
@@ -26,6 +27,10 @@ type Profile struct {
 	CertificateIDMax int // characters
 	// ReauthorizeGap is the time between a PATCH and a reauthorize in which the other must not come (contract 7.11).
 	ReauthorizeGap time.Duration
+	// Lifecycle says when subscriptions are told of, and paused (contract section 14).
+	Lifecycle lifecycle.Rules
+	// NoticeObserved has lifecycle notifications look as they were seen, and not as they are documented.
+	NoticeObserved bool
 	// Metered says that the payment model of a resource is looked at (contract section 19).
 	Metered bool
 	// EntityContext and ListContext are @odata.context with {root} and {version} to fill in.

@@ -56,6 +56,7 @@ type storedProfile struct {
 		ClientState   int `yaml:"client_state"`
 		CertificateID int `yaml:"certificate_id"`
 	} `yaml:"limits"`
+	Lifecycle      storedLifecycle           `yaml:"lifecycle"`
 	ReauthorizeGap time.Duration             `yaml:"reauthorize_gap"`
 	Billing        string                    `yaml:"billing"`
 	Lifetimes      map[string]storedLifetime `yaml:"lifetimes"`
@@ -154,6 +155,7 @@ func (s *storedProfile) profile(file string) (*Profile, error) {
 	}
 	p.stored = s
 	s.dated(file, p, &bad)
+	s.lifecycle(file, p, &bad)
 	if p.ExpirationCap != CapRefuse && p.ExpirationCap != CapClip {
 		bad.add(file, "", "expiration: cap", "%q is neither %s nor %s", p.ExpirationCap, CapRefuse, CapClip)
 	}

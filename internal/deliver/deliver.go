@@ -152,6 +152,7 @@ type Notification struct {
 	Attempts     uint32
 	Accepted     time.Time
 	Lifecycle    heliograph.LifecycleEvent // 0 for a change
+	Told         string                    // why a lifecycle notification tells it
 	Traceparent  string                    // of the change
 }
 

@@ -262,7 +262,7 @@ func (p *pending) notification() Notification {
 		Attempts: p.attempts, Accepted: c.Accepted, Traceparent: c.Traceparent,
 	}
 	if c.Notice != nil {
-		n.Lifecycle = c.Notice.Event
+		n.Lifecycle, n.Told = c.Notice.Event, c.Notice.Reason
 	}
 	return n
 }

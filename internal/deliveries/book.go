@@ -32,6 +32,7 @@ type Notified struct {
 	Attempts     uint32 // that failed before this one
 	Accepted     time.Time
 	Lifecycle    heliograph.LifecycleEvent // 0 for a change
+	Told         string                    // why a lifecycle notification tells it
 }
 
 // Delivery is one POST, or one notification that was given up.
@@ -189,6 +190,20 @@ func (b *Book) Get(id ID) (*Delivery, bool) {
 	defer b.mu.Unlock()
 	d := b.ring[binary.BigEndian.Uint64(id[8:])%uint64(len(b.ring))]
 	return d, d != nil && d.ID == id
+}
+
+// Latest returns the latest deliveries of a subscription, the latest first, with what they carried for others. There
+// are PerSubscription at the most, and none of one that others have pushed out.
+func (b *Book) Latest(sub heliograph.SubscriptionID) []*Delivery {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.bySub[sub]
+	if l == nil {
+		return nil
+	}
+	latest := slices.Clone(l.deliveries)
+	slices.Reverse(latest)
+	return latest
 }
 
 // Query says which deliveries are looked for. Zero fields match all.

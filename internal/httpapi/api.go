@@ -80,6 +80,8 @@ type Options struct {
 	// are no such routes.
 	Deliveries Deliveries
 	Endpoints  Endpoints
+	// Outlines is behind GET /control/v1/subscriptions. Nil: there are no such routes.
+	Outlines Outlines
 	// MayForce lets operators force the state of an endpoint.
 	MayForce bool
 	// Advice says what the owner of a subscription should know, in sentences for the Heliograph-Advice header. May be nil.

@@ -17,6 +17,8 @@ import (
 type Deliveries interface {
 	Find(caller *heliograph.Caller, q deliveries.Query) []deliveries.Delivery
 	Get(caller *heliograph.Caller, id deliveries.ID) (deliveries.Delivery, bool)
+	// Latest returns the latest deliveries of a subscription, whoever may see them.
+	Latest(sub heliograph.SubscriptionID) []*deliveries.Delivery
 	// Resend sends the notifications of a delivery once more and returns how many there are.
 	Resend(ctx context.Context, caller *heliograph.Caller, id deliveries.ID) (int, error)
 	// Replay sends all that a subscription would be told of since a moment, or since it was created.
@@ -51,6 +53,8 @@ type notifiedView struct {
 	Attempts       uint32 `json:"attempts"` // that failed before
 	Accepted       string `json:"accepted"`
 	LifecycleEvent string `json:"lifecycleEvent,omitempty"`
+	// LifecycleReason is why the owner is told.
+	LifecycleReason string `json:"lifecycleReason,omitempty"`
 }
 
 func viewOf(d *deliveries.Delivery, whole bool) deliveryView {
@@ -66,7 +70,7 @@ func viewOf(d *deliveries.Delivery, whole bool) deliveryView {
 			Attempts: n.Attempts, Accepted: stamp(n.Accepted),
 		}
 		if n.Lifecycle != 0 {
-			one.LifecycleEvent = n.Lifecycle.String()
+			one.LifecycleEvent, one.LifecycleReason = n.Lifecycle.String(), n.Told
 		}
 		v.Notifications = append(v.Notifications, one)
 	}

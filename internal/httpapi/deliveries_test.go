@@ -12,6 +12,8 @@ import (
 	"heliograph.dev/internal/deliver"
 	"heliograph.dev/internal/deliveries"
 	"heliograph.dev/internal/health"
+	"heliograph.dev/internal/lifecycle"
+	"heliograph.dev/internal/subscribe"
 )
 
 // sentID and the ids below are of the only delivery, of its change and of the subscription that it was for.
@@ -73,6 +75,56 @@ func (s *sent) Explain(_ context.Context, _ *heliograph.Caller, id heliograph.Ch
 			{Subscription: heliograph.DeriveGUID("t"), URL: "https://hook.example/", Withheld: heliograph.WithheldType},
 		},
 	}, nil
+}
+
+func (s *sent) Latest(heliograph.SubscriptionID) []*deliveries.Delivery {
+	failed, well := s.one(), s.one()
+	failed.Notifications[0].Tenant = tenant
+	well.Attempt.Reason = heliograph.Delivered
+	return []*deliveries.Delivery{&failed, &well}
+}
+
+func (s *sent) outline() subscribe.Outline {
+	paused := lifecycle.Standing{State: lifecycle.Paused, Why: lifecycle.AccessRevoked, Since: start(), Detail: "consent_revoked"}
+	next := lifecycle.Step{At: start().Add(time.Hour), Do: lifecycle.Tell, Event: heliograph.ReauthorizationRequired, Why: lifecycle.AccessRevoked}
+	sub := heliograph.Subscription{
+		ID: heliograph.DeriveGUID("s"), ClientState: heliograph.NewSecret("hush"), Created: start(), Expires: start().Add(2 * time.Hour),
+	}
+	return subscribe.Outline{Subscription: sub, Standing: paused, Next: next}
+}
+
+func (s *sent) Outlines(_ context.Context, _ *heliograph.Caller, page string) (subscribe.Outlines, error) {
+	if page != "" {
+		return subscribe.Outlines{}, heliograph.Errorf(heliograph.Invalid, "list.skiptoken", "no such page")
+	}
+	return subscribe.Outlines{Outlines: []subscribe.Outline{s.outline()}, Next: "more"}, nil
+}
+
+func (s *sent) Outline(_ context.Context, _ *heliograph.Caller, id heliograph.SubscriptionID) (subscribe.Outline, error) {
+	if id.String() == firstID {
+		return subscribe.Outline{}, heliograph.Errorf(heliograph.NotFound, "subscription.not_found", "The object was not found.")
+	}
+	return s.outline(), nil
+}
+
+func TestOutlinesAreShown(t *testing.T) {
+	t.Parallel()
+	b := all(t)
+	r := b.send("GET", "/control/v1/subscriptions", "")
+	b.wants(r, http.StatusOK)
+	for _, want := range []string{
+		`"state":"paused"`, `"reason":"access_revoked"`, `"detail":"consent_revoked"`, `"lifecycleEvent":"reauthorizationRequired"`,
+		`"lastDelivery":{`, `"lastError":{`, `"next":"/control/v1/subscriptions?page=more"`,
+	} {
+		if !strings.Contains(r.body, want) {
+			t.Errorf("%s lacks %s", r.body, want)
+		}
+	}
+	r = b.send("GET", "/control/v1/subscriptions/"+heliograph.DeriveGUID("s").String(), "")
+	b.wants(r, http.StatusOK)
+	if strings.Contains(r.body, "hush") {
+		t.Error("a secret is shown")
+	}
 }
 
 func (s *sent) Endpoints() []deliver.Endpoint {

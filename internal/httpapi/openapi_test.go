@@ -154,7 +154,7 @@ func all(t *testing.T, change ...func(*httpapi.Options)) *bench {
 	s := &sent{}
 	b := newBench(t, append([]func(*httpapi.Options){func(o *httpapi.Options) {
 		o.Handshakes, o.Minter = handshakes(), &mint{}
-		o.Deliveries, o.Endpoints, o.MayForce = s, s, true
+		o.Deliveries, o.Endpoints, o.MayForce, o.Outlines = s, s, true, s
 	}}, change...)...)
 	b.sent = s
 	return b
@@ -312,6 +312,8 @@ func provoke(t *testing.T, o operation, status int) reply {
 		b.shelf.fail = heliograph.Errorf(heliograph.Invalid, "list.skiptoken", "Invalid '$skiptoken' in the request.")
 	case status == 400 && o.id == "getSubscription":
 		path += "?$select=nothing"
+	case status == 400 && o.id == "outlineSubscriptions":
+		path += "?page=nowhere"
 	case status == 400 && o.id == "listDeliveries":
 		path += "?top=0"
 	case status == 400:

@@ -73,7 +73,7 @@ func newReal(t *testing.T) *real {
 	s.engine, err = engine.Open(t.Context(), engine.Options{Dir: t.TempDir()})
 	must(err)
 	t.Cleanup(func() { _ = s.engine.Close(context.WithoutCancel(t.Context())) })
-	registry := subscribe.NewRegistry(nil, newBench(t).logger())
+	registry := subscribe.NewRegistry(subscribe.PlanOf(resources), nil, newBench(t).logger())
 	watch, err := s.engine.Watch(t.Context(), registry.Apply)
 	must(err)
 	t.Cleanup(watch.Close)

@@ -116,6 +116,11 @@ func (a *API) deliveryRoutes() (table []route) {
 			route{control, http.MethodPost, "subscriptions/{id}/replay", signedIn, unlimited, do(a.readReplay, a.replay, queued)},
 			route{control, http.MethodGet, "changes/{id}", signedIn, unlimited, do(readID, a.explain, explained)})
 	}
+	if a.opts.Outlines != nil {
+		table = append(table,
+			route{control, http.MethodGet, "subscriptions", signedIn, unlimited, do(readPage, a.opts.Outlines.Outlines, a.listedOutlines)},
+			route{control, http.MethodGet, "subscriptions/{id}", signedIn, unlimited, do(readID, a.opts.Outlines.Outline, a.shownOutline)})
+	}
 	if a.opts.Endpoints != nil {
 		table = append(table,
 			route{control, http.MethodGet, "endpoints", operator, unlimited, do(readNothing, a.endpoints, listedEndpoints)})

@@ -66,7 +66,7 @@ func newBench(t *testing.T, change ...func(*subscribe.Options)) *bench {
 func benchOn(t *testing.T, e *engine.Engine, change ...func(*subscribe.Options)) *bench {
 	t.Helper()
 	b := &bench{clock: clock.NewManual(start), store: e, sink: newSink(), receiver: newReceiver(t)}
-	b.registry = subscribe.NewRegistry(b.sink, slog.New(slog.DiscardHandler))
+	b.registry = subscribe.NewRegistry(planned(), b.sink, slog.New(slog.DiscardHandler))
 	watch, err := e.Watch(t.Context(), b.registry.Apply)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func newMemoryBench(t *testing.T, change ...func(*subscribe.Options)) (*bench, *
 	t.Helper()
 	store := &memory{records: make(map[string]heliograph.Record)}
 	b := &bench{clock: clock.NewManual(start), store: store, sink: newSink(), receiver: newReceiver(t)}
-	b.registry = subscribe.NewRegistry(b.sink, slog.New(slog.DiscardHandler))
+	b.registry = subscribe.NewRegistry(planned(), b.sink, slog.New(slog.DiscardHandler))
 	store.apply = b.registry.Apply
 	b.start(t, store, append(change, func(o *subscribe.Options) { o.Scan = store.scan })...)
 	return b, store
@@ -322,4 +322,13 @@ func (m *memory) len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.records)
+}
+
+// planned is the plan of the catalog that all tests use.
+func planned() subscribe.Plan {
+	c, err := loaded()
+	if err != nil {
+		panic(err)
+	}
+	return subscribe.PlanOf(c)
 }

@@ -57,7 +57,7 @@ func newHistory(limits ...catalog.QuotaLimit) (*history, error) {
 		return nil, err
 	}
 	h := &history{catalog: c, clock: clock.NewManual(start), store: &memory{records: make(map[string]heliograph.Record)}, sink: newSink()}
-	h.registry = subscribe.NewRegistry(h.sink, slog.New(slog.DiscardHandler))
+	h.registry = subscribe.NewRegistry(planned(), h.sink, slog.New(slog.DiscardHandler))
 	h.store.apply = h.registry.Apply
 	h.start(h.store)
 	return h, nil
@@ -81,7 +81,7 @@ func newEngineHistory(tb testing.TB, limits ...catalog.QuotaLimit) (*history, er
 		return nil, err
 	}
 	h := &history{clock: clock.NewManual(start), sink: newSink()}
-	h.registry = subscribe.NewRegistry(h.sink, slog.New(slog.DiscardHandler))
+	h.registry = subscribe.NewRegistry(planned(), h.sink, slog.New(slog.DiscardHandler))
 	watch, err := shared.Watch(tb.Context(), h.registry.Apply)
 	if err != nil {
 		return nil, err
@@ -315,7 +315,7 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	expiry := make(chan error, 1)
-	go func() { expiry <- h.service.Expire(ctx) }()
+	go func() { expiry <- h.service.Tend(ctx) }()
 	caller := user("Mail.Read")
 	var wg sync.WaitGroup
 	for worker := range 8 {

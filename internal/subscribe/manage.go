@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"heliograph.dev"
 	"heliograph.dev/internal/catalog"
@@ -86,7 +87,7 @@ func (s *Service) Delete(ctx context.Context, caller *heliograph.Caller, id heli
 		if err != nil {
 			return err
 		}
-		if sub == nil || !visible(caller, sub) || sub.Expired(s.now()) {
+		if sub == nil || !visible(caller, sub) || sub.Gone(s.now()) {
 			return s.notFound()
 		}
 		if err := s.authorize(caller, sub); err != nil {
@@ -113,6 +114,7 @@ func (s *Service) change(ctx context.Context, caller *heliograph.Caller, id heli
 			return nil, err
 		}
 		d.sub.AuthorizedUntil = tick(caller.Expires)
+		d.sub.Revoked, d.sub.RevokedReason = time.Time{}, "" // whoever stands behind it now has access: the rules have asked
 		err = s.write(ctx, &d.sub, revision)
 		if err == nil {
 			s.tellHurry(ctx, d)
@@ -152,7 +154,7 @@ func (s *Service) load(ctx context.Context, caller *heliograph.Caller, id heliog
 		}
 		return nil, 0, err
 	}
-	if !visible(caller, &sub) || sub.Expired(s.now()) {
+	if !visible(caller, &sub) || sub.Gone(s.now()) {
 		return nil, 0, s.notFound()
 	}
 	return &sub, revision, nil

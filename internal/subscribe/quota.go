@@ -176,6 +176,11 @@ func (l *ledger) subscription(ctx context.Context, id heliograph.SubscriptionID)
 	return &sub, nil
 }
 
+// putSubscription writes a subscription that was looked at.
+func (l *ledger) putSubscription(sub *heliograph.Subscription) {
+	l.put(record.Name(sub.ID), record.Encode(sub))
+}
+
 // remove takes out a subscription that l has, with everything that it holds. Of a row that an operator has taken
 // away nobody can say what that is: Recount finds out.
 func (s *Service) remove(ctx context.Context, l *ledger, sub *heliograph.Subscription) error {

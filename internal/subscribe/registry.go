@@ -15,7 +15,7 @@ import (
 	"heliograph.dev/internal/subscribe/record"
 )
 
-// Sink hears of every subscription: the match index is one.
+// Sink hears of every subscription that is not gone: the match index is one.
 type Sink interface {
 	// Put adds a subscription or replaces the one of the same id.
 	Put(s *heliograph.Subscription)
@@ -27,15 +27,16 @@ type Sink interface {
 // value, once, and decodes it when somebody asks: a million subscriptions are a million short strings, not a
 // million structs of headers. The texts that its Sink is handed share that string.
 type Registry struct {
+	plan   Plan
 	sink   Sink
 	logger *slog.Logger
 
 	mu      sync.RWMutex
 	byID    map[heliograph.SubscriptionID]*entry
 	tenants map[heliograph.TenantID]*tenantLists
-	expiry  expiryHeap
+	steps   stepHeap
 	spread  map[string]*spread // counters over all tenants, by name
-	// soonest has room for one signal: the earliest expiry has changed.
+	// soonest has room for one signal: the earliest step has changed.
 	soonest chan struct{}
 }
 
@@ -45,10 +46,11 @@ type entry struct {
 	value    string // of its record
 	tenant   *tenantLists
 	revision uint64
-	created  int64 // Unix nanoseconds, as expires
-	expires  int64
-	due      int  // index in the expiry heap, -1 when out of it
-	gone     bool // removed; still in lists until they are tidied
+	created  int64 // Unix nanoseconds, as expires and step
+	expires  int64 // or when it was removed
+	step     int64 // when something is to be done with it next
+	due      int   // index in the heap of steps, -1 when out of it
+	gone     bool  // its record is gone; still in lists until they are tidied
 }
 
 // tenantLists are a tenant's subscriptions as they are listed.
@@ -58,10 +60,13 @@ type tenantLists struct {
 	users  map[heliograph.ObjectID]*roll // those made with a user's token
 }
 
+// Plan says when something is to be done with a subscription next. It is pure.
+type Plan func(s *heliograph.Subscription) time.Time
+
 // NewRegistry returns an empty registry that tells sink, which may be nil.
-func NewRegistry(sink Sink, logger *slog.Logger) *Registry {
+func NewRegistry(plan Plan, sink Sink, logger *slog.Logger) *Registry {
 	return &Registry{
-		sink: sink, logger: logger,
+		plan: plan, sink: sink, logger: logger,
 		byID:    make(map[heliograph.SubscriptionID]*entry),
 		tenants: make(map[heliograph.TenantID]*tenantLists),
 		spread:  make(map[string]*spread),
@@ -109,18 +114,30 @@ func (r *Registry) put(s *heliograph.Subscription, value string, revision uint64
 		r.byID[s.ID] = e
 		r.enlist(e, s)
 	}
-	e.value, e.revision, e.expires = value, revision, s.Expires.UnixNano()
-	if e.due < 0 {
-		heap.Push(&r.expiry, e)
-	} else {
-		heap.Fix(&r.expiry, e.due)
+	e.value, e.revision, e.expires, e.step = value, revision, s.Expires.UnixNano(), r.plan(s).UnixNano()
+	if !s.Removed.IsZero() {
+		e.expires = min(e.expires, s.Removed.UnixNano())
 	}
-	if r.expiry[0] == e {
-		signal(r.soonest)
-	}
+	r.schedule(e)
 	r.mu.Unlock()
-	if r.sink != nil {
+	switch {
+	case r.sink == nil:
+	case s.Removed.IsZero():
 		r.sink.Put(s)
+	default: // its record is there until that is told
+		r.sink.Remove(s.ID)
+	}
+}
+
+// schedule enters a subscription in the heap by its next step.
+func (r *Registry) schedule(e *entry) {
+	if e.due < 0 {
+		heap.Push(&r.steps, e)
+	} else {
+		heap.Fix(&r.steps, e.due)
+	}
+	if r.steps[0] == e {
+		signal(r.soonest)
 	}
 }
 
@@ -147,7 +164,7 @@ func (r *Registry) remove(id heliograph.SubscriptionID, revision uint64) {
 	delete(r.byID, id)
 	e.gone = true
 	if e.due >= 0 {
-		heap.Remove(&r.expiry, e.due)
+		heap.Remove(&r.steps, e.due)
 	}
 	s, _ := record.Decode(e.value) // it was read once already
 	e.value = ""
@@ -164,7 +181,7 @@ func (r *Registry) remove(id heliograph.SubscriptionID, revision uint64) {
 	}
 }
 
-// Lookup returns the subscription of that id, expired or not.
+// Lookup returns the subscription of that id, gone or not, as long as it has a record.
 func (r *Registry) Lookup(id heliograph.SubscriptionID) (heliograph.Subscription, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

@@ -24,7 +24,7 @@ func TestRegistryFollowsTheWatch(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	s := newSink()
-	r := subscribe.NewRegistry(s, slog.New(slog.NewTextHandler(&log, nil)))
+	r := subscribe.NewRegistry(planned(), s, slog.New(slog.NewTextHandler(&log, nil)))
 	a, b := heliograph.NewGUID(), heliograph.NewGUID()
 	gone := func(id heliograph.SubscriptionID, revision uint64) heliograph.Record {
 		return heliograph.Record{Tenant: "t", Name: record.Name(id), Revision: revision, Deleted: true}
@@ -73,7 +73,7 @@ func BenchmarkRegistry(b *testing.B) {
 		})}
 	}
 	load := func() *subscribe.Registry {
-		r := subscribe.NewRegistry(nil, slog.New(slog.DiscardHandler))
+		r := subscribe.NewRegistry(planned(), nil, slog.New(slog.DiscardHandler))
 		for i := 0; i < n; i += 1000 {
 			r.Apply(records[i : i+1000])
 		}

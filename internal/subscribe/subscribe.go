@@ -70,6 +70,12 @@ type Endpoints interface {
 	Exchange(ctx context.Context, call Call) Exchange
 }
 
+// Notices take lifecycle notifications on their way.
+type Notices interface {
+	// Accept returns when the notices, all of one tenant, are on disk. It takes all or none.
+	Accept(ctx context.Context, notices []heliograph.Change) error
+}
+
 // Options say what a service works with. Down to the clock all are required.
 type Options struct {
 	Catalog   *catalog.Catalog
@@ -90,7 +96,12 @@ type Options struct {
 	TokenKey []byte
 	// Scan tells visit of every record that there is. Recount finds the counters by it that nothing counts any more;
 	// without it they stay.
-	Scan   func(ctx context.Context, visit func(*heliograph.Record)) error
+	Scan func(ctx context.Context, visit func(*heliograph.Record)) error
+	// Notices is where lifecycle notifications go. Without it nobody hears of anything.
+	Notices Notices
+	// Owns reports whether this node looks after a tenant's subscriptions; nil: after all. Where several do, owners may
+	// be told twice.
+	Owns   func(heliograph.TenantID) bool
 	Logger *slog.Logger
 }
 
@@ -98,6 +109,7 @@ type Options struct {
 type Service struct {
 	options Options
 	profile *catalog.Profile
+	plans   plans
 	book    *Handshakes
 	orders  orders
 	turns   turns
@@ -112,7 +124,10 @@ func New(o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{options: o, profile: o.Catalog.Profile(), book: newHandshakes()}
+	if o.Owns == nil {
+		o.Owns = func(heliograph.TenantID) bool { return true }
+	}
+	return &Service{options: o, profile: o.Catalog.Profile(), plans: plansOf(o.Catalog), book: newHandshakes()}
 }
 
 // Handshakes returns the book of the latest handshakes.

@@ -62,6 +62,8 @@ func (s *Service) evict(ctx context.Context, l *ledger, d *draft, id string) err
 	switch {
 	case err != nil || holder == nil:
 		return err
+	case !holder.Removed.IsZero(): // that is being told: its place is free at once
+		return s.profile.Refuse("subscription.busy", nil)
 	case !holder.Expired(d.now):
 		return d.refuse("create.duplicate", "id", id)
 	}

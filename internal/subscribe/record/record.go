@@ -45,6 +45,14 @@ const (
 	tagRenewed
 	tagReauthorized
 	tagHurried
+	tagRevoked
+	tagRevokedReason
+	tagRemoved
+	tagRemovedReason
+	tagNoticed
+	tagMissed
+	tagMissedReason
+	tagMissedTold
 )
 
 // Bits of tagFlags.
@@ -99,7 +107,15 @@ func Encode(s *heliograph.Subscription) []byte {
 	b = appendText(b, tagURLAppID, s.NotificationURLAppID)
 	b = appendTime(b, tagRenewed, s.Renewed)
 	b = appendTime(b, tagReauthorized, s.Reauthorized)
-	return appendTime(b, tagHurried, s.Hurried)
+	b = appendTime(b, tagHurried, s.Hurried)
+	b = appendTime(b, tagRevoked, s.Revoked)
+	b = appendText(b, tagRevokedReason, s.RevokedReason)
+	b = appendTime(b, tagRemoved, s.Removed)
+	b = appendText(b, tagRemovedReason, s.RemovedReason)
+	b = appendTime(b, tagNoticed, s.Noticed)
+	b = appendTime(b, tagMissed, s.Missed)
+	b = appendText(b, tagMissedReason, s.MissedReason)
+	return appendTime(b, tagMissedTold, s.MissedTold)
 }
 
 func appendText(b []byte, tag byte, text string) []byte {
@@ -199,6 +215,16 @@ func timeField(s *heliograph.Subscription, tag byte) *time.Time {
 		return &s.Reauthorized
 	case tagHurried:
 		return &s.Hurried
+	case tagRevoked:
+		return &s.Revoked
+	case tagRemoved:
+		return &s.Removed
+	case tagNoticed:
+		return &s.Noticed
+	case tagMissed:
+		return &s.Missed
+	case tagMissedTold:
+		return &s.MissedTold
 	}
 	return nil
 }
@@ -230,6 +256,12 @@ func textField(s *heliograph.Subscription, tag byte) *string {
 		return &s.NotificationQueryOptions
 	case tagURLAppID:
 		return &s.NotificationURLAppID
+	case tagRevokedReason:
+		return &s.RevokedReason
+	case tagRemovedReason:
+		return &s.RemovedReason
+	case tagMissedReason:
+		return &s.MissedReason
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func expiring(t *testing.T, b *bench) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- b.service.Expire(ctx) }()
+	go func() { done <- b.service.Tend(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
