@@ -122,6 +122,8 @@ func (c *Client) Explain(ctx context.Context, change string) (*Explained, error)
 // Endpoint is how an endpoint is.
 type Endpoint struct {
 	Endpoint string `json:"endpoint"`
+	// Apart is the subscription that the endpoint refuses while it takes others, or "": the entry tells of what waits of it.
+	Apart string `json:"apart"`
 	// State is healthy, slow or dropping; Late and Beyond are the shares of the window's Answers that decide it.
 	State        string    `json:"state"`
 	Since        time.Time `json:"since"`

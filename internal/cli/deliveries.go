@@ -223,6 +223,9 @@ func (t *tool) endpointList(to *target) *cobra.Command {
 				if e.Parked {
 					waits = fmt.Sprintf("%s, next at %s", e.Why, e.Resumes.Local().Format(time.TimeOnly))
 				}
+				if e.Apart != "" {
+					waits = fmt.Sprintf("subscription %s: %s", e.Apart, waits)
+				}
 				_, _ = fmt.Fprintf(w, "%s\t%s\t%d answers, %.0f %% late, %.0f %% beyond\t%s\n",
 					e.Endpoint, e.State, e.Answers, 100*e.Late, 100*e.Beyond, waits)
 			}

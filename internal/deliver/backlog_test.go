@@ -110,7 +110,7 @@ func TestWhatADrainHasDoneIsNotDoneAgain(t *testing.T) {
 	removed := b.subscribe("u3", old.URL)
 	old.answers(func(n int, w http.ResponseWriter) bool {
 		if n == 1 || n == 3 {
-			w.WriteHeader(http.StatusInternalServerError)
+			w.WriteHeader(http.StatusServiceUnavailable)
 			return false
 		}
 		return true

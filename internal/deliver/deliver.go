@@ -11,6 +11,7 @@
 //	flight.go   one POST with all that is pending, up to the limits; what its outcome means
 //	parker.go   when the endpoint is ill or slow: write references to the backlog, out of memory
 //	drain.go    when its time has come: read them back, in order, and deliver
+//	apart.go    what an endpoint refuses while it takes others is set apart, and given up when it holds others up
 //	endpoint.go what an endpoint's answers make of it: healthy, slow, dropping
 //	tracker.go  a frame is done when each of its notifications is delivered, parked or given up;
 //	            the cursor follows the oldest frame that is not
@@ -24,7 +25,7 @@
 //     what waited at the old endpoint follows in its order, but may come behind what is younger.
 //   - Duplicates carry the same notification id. They come from a stop or a crash: what was delivered after the
 //     last cursor write (SaveEvery) or in front of a frame that was still under way (MaxInFlight bytes), and,
-//     of a backlog, the refs of one message (maxRefs). Of what was parked twice for that reason, or because nobody
+//     of a backlog, the refs of one message (maxRefs) and what was tried in the place of refused ones. Of what was parked twice for that reason, or because nobody
 //     knows whether a write was done, one is passed over, as long as it is among the last mostTold.
 //   - Memory is bounded: MaxInFlight bytes of frames, LanePending notifications a lane. Beyond that the
 //     reader waits, or the lane is parked.
@@ -230,11 +231,12 @@ func New(opts Options) *Dispatcher {
 	return d
 }
 
-// Start takes up the backlog's endpoints as they were left, and begins to read each partition at its cursor.
+// Start takes up the backlog, by its keys, as it was left, and begins to read each partition at its cursor.
 func (d *Dispatcher) Start(ctx context.Context, backlog []heliograph.Endpoint) error {
 	d.started = d.now()
-	for _, endpoint := range backlog {
-		l := d.lockLane(endpoint)
+	for _, key := range backlog {
+		l := d.lockLane(key)
+		l.late.Store(true) // nobody tried while nobody was here: what is past its window gets an attempt first
 		l.parkLocked(heliograph.ParkedIll, d.opts.Clock.Now(), 0)
 		l.mu.Unlock()
 	}
@@ -258,7 +260,8 @@ func (d *Dispatcher) Start(ctx context.Context, backlog []heliograph.Endpoint) e
 }
 
 // Stop ends reading, lets the POSTs that are under way come to their end while ctx allows, writes the cursor
-// and returns. What was not delivered is delivered after the next Start.
+// and returns: two seconds after ctx's end at the latest, whether or not the store answers. What was not delivered is
+// delivered after the next Start.
 func (d *Dispatcher) Stop(ctx context.Context) error {
 	d.launching.Lock()
 	d.stopAccepting()
@@ -278,12 +281,28 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 	d.abort()
 	<-landed // cancelled POSTs return at once
 	d.loops.Wait()
-	errs := []error{d.parker.flush(context.WithoutCancel(ctx))}
+	last, cancel := lastWords(ctx)
+	defer cancel()
+	errs := []error{d.parker.flush(last)}
 	for _, r := range d.readers {
 		r.frames.Close()
-		errs = append(errs, r.tracker.save(context.WithoutCancel(ctx)))
+		errs = append(errs, r.tracker.save(last))
 	}
 	return errors.Join(errs...)
+}
+
+// lastWrites is how long the last writes may take when the POSTs under way have used up the time for a stop. What is
+// not written then is delivered once more after the next start.
+const lastWrites = 2 * time.Second
+
+// lastWords returns the context of a stop's last writes: what is left of ctx, but so long at the least.
+func lastWords(ctx context.Context) (context.Context, context.CancelFunc) {
+	real := clock.System()
+	end := real.Now().Add(lastWrites)
+	if until, ok := ctx.Deadline(); ok && until.After(end) || !ok && ctx.Err() == nil {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), end)
 }
 
 // Admit refuses publishers while more than MaxUnread accepted changes wait to be read.

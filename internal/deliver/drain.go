@@ -34,7 +34,7 @@ func (l *lane) drain(wake, hurry <-chan struct{}) {
 	}
 	for !l.d.isStopping() {
 		written := l.writes()
-		messages, err := l.d.opts.Backlog.Parked(l.d.ctx, l.endpoint, 0, 1)
+		messages, err := l.d.opts.Backlog.Parked(l.d.ctx, l.key, 0, 1)
 		switch {
 		case err != nil:
 			l.again(l.d.now().Add(retryEngine), run.failures, err)
@@ -59,6 +59,9 @@ func (l *lane) again(at time.Time, failures int, err error) {
 	if err != nil && l.d.ctx.Err() == nil {
 		l.d.opts.Logger.LogAttrs(l.d.ctx, slog.LevelWarn, "drain interrupted", slog.Any("error", err))
 	}
+	if l.main != nil {
+		at = l.main.later(at)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.draining = false
@@ -76,6 +79,7 @@ type drainRun struct {
 	probing bool
 	probes  int
 	note    posting
+	away    []Parking // what is to be written to other backlogs
 }
 
 // errIll tells that the endpoint did not take what was sent.
@@ -117,11 +121,11 @@ func (r *drainRun) message(m *ParkedMessage) error {
 		if len(batch.items) == 0 {
 			break
 		}
-		if err := r.deliver(&batch, m.Refs, unsure); err != nil {
+		if err := r.deliver(&batch, m, unsure); err != nil {
 			return err
 		}
 	}
-	if err := l.d.opts.Backlog.Unpark(l.d.ctx, l.endpoint, m.Sequence); err != nil {
+	if err := l.d.opts.Backlog.Unpark(l.d.ctx, l.key, m.Sequence); err != nil {
 		return err
 	}
 	l.d.opts.Observer.Backlog(l.endpoint, 0, len(m.Refs))
@@ -129,22 +133,17 @@ func (r *drainRun) message(m *ParkedMessage) error {
 }
 
 // deliver posts a batch of a message's references. unsure says that the backlog may hold them twice.
-func (r *drainRun) deliver(b *batch, refs []heliograph.ParkedRef, unsure bool) error {
+func (r *drainRun) deliver(b *batch, m *ParkedMessage, unsure bool) error {
 	l := r.l
-	l.atRef(&refs[b.at[0]])
+	l.atRef(&m.Refs[b.at[0]])
 	failed, attempt := l.send(b.items, max(1, r.failures), &r.note)
 	still := l.observe(attempt)
 	if len(failed) > 0 {
-		l.progress.skip(b, failed)
-		if attempt.Reason != heliograph.Stopped {
-			r.failures++
-			r.attempt = attempt
-		}
-		return errIll{}
+		return r.refused(b, failed, attempt, m)
 	}
 	for i := range b.items {
 		p := &b.items[i]
-		if !refs[b.at[i]].Again && (unsure || !p.frame.Written.After(l.d.started)) {
+		if !m.Refs[b.at[i]].Again && (unsure || !p.frame.Written.After(l.d.started)) {
 			l.progress.tell(p)
 		}
 	}
@@ -185,71 +184,119 @@ func (r *drainRun) probed(state health.State) error {
 // given up or gone elsewhere are done with.
 func (r *drainRun) load(refs []heliograph.ParkedRef) (batch, error) {
 	done, b, bytes := &r.l.progress, batch{}, 0
+	var away []place
+	r.away = nil
 	for b.end = done.next; b.end < len(refs) && len(b.items) < r.batch && bytes < r.l.d.opts.Limits.BatchBytes; b.end++ {
-		if done.ahead[b.end] {
+		if done.passed(b.end) {
 			continue
 		}
-		p, ok, err := r.item(&refs[b.end])
+		p, where, err := r.item(&refs[b.end])
 		switch {
 		case err != nil:
 			return batch{}, err
-		case ok:
+		case where == here:
 			b.items, b.at = append(b.items, p), append(b.at, b.end)
 			bytes += p.estimate()
-		case len(b.items) == 0:
-			done.next = b.end + 1
+		case where == elsewhere:
+			away = append(away, place{done.message, b.end})
 		default:
-			done.pass(b.end)
+			done.pass(place{done.message, b.end})
 		}
 	}
+	if err := r.sendAway(); err != nil {
+		return batch{}, err
+	}
+	for _, at := range away {
+		done.pass(at)
+	}
+	done.skipPassed()
 	return b, nil
 }
 
-// item turns a reference back into a notification. It answers false when there is nothing more to do about it here.
-func (r *drainRun) item(ref *heliograph.ParkedRef) (pending, bool, error) {
+// where says where a notification goes whose turn has come.
+type where uint8
+
+const (
+	nowhere   where = iota // nothing more is to be done about it
+	here                   // to this lane's endpoint
+	elsewhere              // to another backlog, by goesTo
+)
+
+// item turns a reference back into a notification.
+func (r *drainRun) item(ref *heliograph.ParkedRef) (pending, where, error) {
 	d := r.l.d
 	f, err := d.changes.get(d.ctx, ref.Position.Sequence)
 	if err != nil {
-		return pending{}, false, err
+		return pending{}, nowhere, err
 	}
 	if f == nil || int(ref.Position.Index) >= len(f.Changes) {
 		r.l.tellGivenUp(Notification{Subscription: ref.Subscription, Position: ref.Position, Attempts: ref.Attempts}, heliograph.GivenUpLost)
-		return pending{}, false, nil
+		return pending{}, nowhere, nil
 	}
 	p := pending{frame: f, index: ref.Position.Index, attempts: ref.Attempts, sub: ref.Subscription}
 	if !ref.Since.IsZero() {
 		p.since = ref.Since.UnixNano()
 	}
 	if !ref.Again && r.l.progress.has(&p) {
-		return p, false, nil
+		return p, nowhere, nil
 	}
-	if p.change().Notice != nil {
-		return p, true, nil
+	to, given := r.destination(&p, ref)
+	switch {
+	case given:
+		return p, nowhere, nil
+	case to != r.l.key:
+		r.goesTo(to, ref)
+		return p, elsewhere, nil
 	}
-	gone, err := r.readdress(&p, ref)
-	return p, !gone, err
+	return p, here, nil
 }
 
-// readdress finds again how the subscription sees the change. It reports true when the item is not this lane's
-// any more: given up, or parked where the subscription's notificationUrl points now.
-func (r *drainRun) readdress(p *pending, ref *heliograph.ParkedRef) (bool, error) {
+// destination finds again how the subscription sees the change, and by which backlog its notification goes: this
+// lane's, that of where the subscription's notificationUrl points now, or that of a lane apart. It reports true when it
+// was given up.
+func (r *drainRun) destination(p *pending, ref *heliograph.ParkedRef) (to heliograph.Endpoint, given bool) {
 	d := r.l.d
-	hit, visible := d.opts.Index.Match(p.change(), ref.Position, p.sub, d.now())
-	if !visible {
-		hit.Withheld = heliograph.GivenUpRemoved
+	if p.change().Notice == nil { // a notice carries its own address
+		hit, visible := d.opts.Index.Match(p.change(), ref.Position, p.sub, d.now())
+		if !visible {
+			hit.Withheld = heliograph.GivenUpRemoved
+		}
+		if hit.Withheld != "" {
+			r.l.giveUp(p, hit.Withheld)
+			return "", true
+		}
+		p.told, p.instance, p.rich = hit.Type, hit.Instance, hit.Target.Rich != nil
+		if hit.Target.URL != r.l.endpoint {
+			return hit.Target.URL, false
+		}
 	}
-	if hit.Withheld != "" {
-		r.l.giveUp(p, hit.Withheld)
-		return true, nil
+	if apart := r.l.apartFor(p.sub); apart != nil {
+		return apart.key, false
 	}
-	p.told, p.instance, p.rich = hit.Type, hit.Instance, hit.Target.Rich != nil
-	if hit.Target.URL == r.l.endpoint {
-		return false, nil
+	return r.l.key, false
+}
+
+// goesTo notes a reference that is to be written to another backlog.
+func (r *drainRun) goesTo(key heliograph.Endpoint, ref *heliograph.ParkedRef) {
+	for i := range r.away {
+		if list := &r.away[i]; list.Endpoint == key && len(list.Refs) < maxRefs {
+			list.Refs = append(list.Refs, *ref)
+			return
+		}
 	}
-	if err := d.again(d.ctx, hit.Target.URL, []heliograph.ParkedRef{*ref}); err != nil {
-		return false, err
+	r.away = append(r.away, Parking{Endpoint: key, Refs: []heliograph.ParkedRef{*ref}})
+}
+
+// sendAway writes what goes elsewhere there, in its order.
+func (r *drainRun) sendAway() error {
+	away := r.away
+	r.away = nil
+	for _, list := range away {
+		if err := r.l.d.again(r.l.d.ctx, list.Endpoint, list.Refs); err != nil {
+			return err
+		}
 	}
-	return true, nil
+	return nil
 }
 
 // isUnsure reports whether something may stand in the backlog and wait in memory too.

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"time"
@@ -23,6 +24,9 @@ func (l *lane) observeLocked(attempt *heliograph.Attempt) health.State {
 }
 
 func (l *lane) observe(attempt *heliograph.Attempt) health.State {
+	if l.main != nil {
+		return l.main.observe(attempt)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.observeLocked(attempt)
@@ -53,6 +57,13 @@ func (l *lane) laterLocked(at time.Time) time.Time {
 	return at
 }
 
+// later is laterLocked for a lane apart, whose health is its endpoint's.
+func (l *lane) later(at time.Time) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.laterLocked(at)
+}
+
 // probeLocked tells health that a drain begins. It reports whether the drain is a probe.
 func (l *lane) probeLocked() bool {
 	if state, _, _ := l.health.State(); state == health.Healthy {
@@ -70,7 +81,9 @@ func (l *lane) forgettableLocked() bool {
 
 // Endpoint is what is known of an endpoint.
 type Endpoint struct {
-	URL   heliograph.Endpoint
+	URL heliograph.Endpoint
+	// Apart is the subscription whose lane apart this is, or zero: the endpoint takes others and refuses it.
+	Apart heliograph.SubscriptionID
 	State health.State
 	Since time.Time // of the state; zero when it was never another
 	// Shares are what the state follows from, over the profile's window.
@@ -90,7 +103,9 @@ func (d *Dispatcher) Endpoints() []Endpoint {
 	for i, l := range all {
 		list[i] = l.snapshot()
 	}
-	slices.SortFunc(list, func(a, b Endpoint) int { return cmp.Compare(a.URL, b.URL) })
+	slices.SortFunc(list, func(a, b Endpoint) int {
+		return cmp.Or(cmp.Compare(a.URL, b.URL), bytes.Compare(a.Apart[:], b.Apart[:]))
+	})
 	return list
 }
 
@@ -98,7 +113,7 @@ func (l *lane) snapshot() Endpoint {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := Endpoint{
-		URL: l.endpoint, Shares: l.health.Shares(&l.d.opts.Health, l.d.now()), Parked: l.parked,
+		URL: l.endpoint, Apart: l.sub, Shares: l.health.Shares(&l.d.opts.Health, l.d.now()), Parked: l.parked,
 		Failures: l.failures, Pending: l.pending + len(l.waiting), Flights: l.flights,
 	}
 	e.State, e.Since, _ = l.health.State()
@@ -123,11 +138,25 @@ func (d *Dispatcher) Force(endpoint heliograph.Endpoint, state health.State) {
 	l := d.lockLane(endpoint)
 	defer l.mu.Unlock()
 	l.health.Force(&d.opts.Health, state, d.now())
-	if state == health.Healthy && l.parked { // what waits need not wait for the next probe
-		l.resumeAt = d.now()
-		if l.hurry != nil {
-			close(l.hurry)
-			l.hurry = nil
-		}
+	if state != health.Healthy {
+		return
+	}
+	l.hurryLocked()
+	for _, apart := range l.apart {
+		apart.mu.Lock()
+		apart.hurryLocked()
+		apart.mu.Unlock()
+	}
+}
+
+// hurryLocked has what is parked tried at once.
+func (l *lane) hurryLocked() {
+	if !l.parked {
+		return
+	}
+	l.resumeAt = l.d.now()
+	if l.hurry != nil {
+		close(l.hurry)
+		l.hurry = nil
 	}
 }

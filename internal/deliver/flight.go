@@ -183,7 +183,7 @@ func (l *lane) postWith(p *posting, traceparent string, timeout time.Duration) h
 // address finds whom an item goes to now: the subscription may have ended or moved since it was matched.
 func (l *lane) address(p *pending) (*match.Target, heliograph.Reason) {
 	d := l.d
-	if d.opts.Retry.Over(d.now(), p.firstDue()) {
+	if d.opts.Retry.Over(d.now(), p.firstDue()) && !l.late.Load() {
 		return nil, heliograph.GivenUpWindow
 	}
 	if p.change().Notice != nil { // a notice carries its own address

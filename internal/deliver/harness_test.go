@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -233,6 +234,7 @@ type sink struct {
 
 	mu     sync.Mutex
 	answer func(n int, w http.ResponseWriter) bool // nil accepts
+	poison map[string]bool                         // messages that it refuses, and all that comes with them
 	posts  int
 	sizes  []int
 	traces []string
@@ -268,6 +270,16 @@ func (s *sink) answers(f func(n int, w http.ResponseWriter) bool) {
 	s.answer = f
 }
 
+// refuses sets which messages are refused, whatever else is in their POST.
+func (s *sink) refuses(messages ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.poison = map[string]bool{}
+	for _, m := range messages {
+		s.poison[m] = true
+	}
+}
+
 func (s *sink) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -289,7 +301,12 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n, answer := s.posts, s.answer
 	s.sizes = append(s.sizes, len(c.Value))
 	s.traces = append(s.traces, r.Header.Get("Traceparent"))
+	poisoned := slices.ContainsFunc(c.Value, func(i item) bool { return s.poison[i.message()] })
 	s.mu.Unlock()
+	if poisoned {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
 	if answer != nil && !answer(n, w) {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -58,6 +59,7 @@ func TestHistories(t *testing.T) {
 			"force":       h.force,
 			"break":       h.breakWrites,
 			"replay":      h.replay,
+			"poison":      h.poison,
 		})
 		h.end()
 		h.check()
@@ -170,6 +172,18 @@ func (h *history) publish(rt *rapid.T) {
 func (h *history) answer(rt *rapid.T) {
 	r := rapid.SampledFrom(h.receivers).Draw(rt, "receiver")
 	r.mood.Store(int32(rapid.SampledFrom([]int{0, 0, 0, 500, 500, 429, hangs, closes, flaky}).Draw(rt, "mood")))
+}
+
+// poison has a receiver refuse, to the end of the history, what contains the next message.
+func (h *history) poison(rt *rapid.T) {
+	r := rapid.SampledFrom(h.receivers).Draw(rt, "receiver")
+	r.poison.Store(int64(h.sent + 1))
+	h.publish(rt)
+}
+
+// picky reports whether some receiver refused something: even what it would have taken a moment later.
+func (h *history) picky() bool {
+	return slices.ContainsFunc(h.receivers, func(r *moody) bool { return r.picky.Load() })
 }
 
 func (h *history) advance(rt *rapid.T) {
@@ -294,6 +308,7 @@ func (h *history) end() {
 	h.store.heal()
 	for _, r := range h.receivers {
 		r.mood.Store(0)
+		r.poison.Store(0)
 	}
 	state, err := h.engine.LogState(h.tb.Context())
 	if err != nil {
@@ -357,7 +372,7 @@ func (h *history) check() {
 		}
 		last := 0
 		for _, n := range s.arrived {
-			if n > s.since && n < last {
+			if n > s.since && n < last && (s.givenUp[n] != heliograph.GivenUpRefused || !h.twice) { // see ADR 4
 				h.rt.Errorf("subscription %d: m%d came after m%d: %v", i, n, last, s.arrived)
 			}
 			if n > s.since {
@@ -405,9 +420,10 @@ func (o hearing) GivenUp(e heliograph.Endpoint, n deliver.Notification, why heli
 		}
 		found = true
 		holds := why == heliograph.GivenUpWindow && !now.Before(c.at.Add(4*time.Hour)) ||
+			why == heliograph.GivenUpRefused && !now.Before(c.at.Add(time.Hour)) && h.picky() ||
 			why == heliograph.GivenUpRemoved && s.ended || why == heliograph.GivenUpExpired && !now.Before(s.expires)
 		if !holds {
-			h.wrong = append(h.wrong, fmt.Sprintf("m%d given up: %s", c.number, why))
+			h.wrong = append(h.wrong, fmt.Sprintf("m%d given up: %s, after %v, %+v", c.number, why, now.Sub(c.at), n))
 		}
 		s.givenUp[c.number] = why
 	}
@@ -428,6 +444,9 @@ type moody struct {
 	*httptest.Server
 	mood  atomic.Int32
 	posts atomic.Int32
+	// poison is the number of a message that it refuses; picky says that it may have refused what it could take.
+	poison atomic.Int64
+	picky  atomic.Bool
 }
 
 func newMoody(h *history) *moody {
@@ -438,6 +457,12 @@ func newMoody(h *history) *moody {
 			return
 		}
 		mood := m.mood.Load()
+		if mood != 0 || m.poison.Load() > 0 {
+			m.picky.Store(true)
+		}
+		if mood == 0 && slices.ContainsFunc(c.Value, func(i item) bool { return i.message() == fmt.Sprintf("m%d", m.poison.Load()) }) {
+			mood = http.StatusBadRequest
+		}
 		if mood == flaky && m.posts.Add(1)%2 == 1 {
 			mood = http.StatusServiceUnavailable
 		}

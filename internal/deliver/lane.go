@@ -47,10 +47,18 @@ type queue struct {
 // Parked: what waited goes to waiting, and from there the parker writes it to the backlog; what comes joins
 // its end. A drain reads the backlog from its start once resumeAt has come, and when it finds nothing more,
 // makes the lane live again.
+//
+// Apart: a lane of a single subscription beside that of its endpoint (apart.go). It is parked all its life.
 type lane struct {
 	d        *Dispatcher
 	endpoint heliograph.Endpoint
+	key      heliograph.Endpoint // of its backlog: the endpoint, and for a lane apart the subscription too
 	receiver atomic.Pointer[ready]
+	// late says that the backlog may be from before a long standstill: its window ends with the first attempt.
+	late atomic.Bool
+	// Of a lane apart: its endpoint's lane, and the subscription.
+	main *lane
+	sub  heliograph.SubscriptionID
 
 	mu      sync.Mutex
 	dead    bool // swept: nobody may queue here any more
@@ -68,6 +76,7 @@ type lane struct {
 	resumeAt time.Time
 	hurry    chan struct{} // closed when a waiting drain is to begin at once
 	idle     bool          // nothing happened since the last sweep
+	apart    map[heliograph.SubscriptionID]*lane
 
 	// writing is held while part of waiting is written to the backlog, and taken before mu.
 	writing sync.Mutex
@@ -75,6 +84,10 @@ type lane struct {
 	progress progress
 	// handed says that a write of the backlog is under way, unsure that one failed which may have been done.
 	handed, unsure bool
+	// refusals counts writes of the backlog in a row that the store refused, others the lists that it had taken before the
+	// first of them. Guarded by writing.
+	refusals int
+	others   uint64
 
 	health health.Endpoint
 	why    heliograph.Reason // it was parked
@@ -96,8 +109,13 @@ func (l *lane) enqueue(p pending) bool {
 	if l.refusesLocked(&p) {
 		return true
 	}
-	q := l.queues[p.sub]
+	q, apart := l.queues[p.sub], l.apart[p.sub]
 	switch {
+	case !l.parked && apart != nil: // else it follows what stands in the backlog before it
+		return apart.enqueue(p)
+	case !l.parked && l.main != nil:
+		l.parkLocked(heliograph.ParkedApart, l.d.now(), 0)
+		l.waitLocked(p)
 	case !l.parked:
 		l.pushLocked(q, p)
 		if l.pending > l.d.opts.Limits.LanePending {
@@ -190,6 +208,9 @@ func (l *lane) landedLocked(flown *load, failed []pending) {
 // parkLocked sends everything that waits in memory on its way to the backlog, and what comes from now on
 // behind it, until a drain that begins at resumeAt has caught up.
 func (l *lane) parkLocked(why heliograph.Reason, resumeAt time.Time, failures int) {
+	if l.main != nil {
+		why = heliograph.ParkedApart
+	}
 	if !l.parked {
 		l.parked, l.why = true, why
 		l.since = l.d.now()
@@ -248,6 +269,13 @@ func (l *lane) scheduleLocked() {
 // resume makes the lane live again, if nothing was written since the backlog was found empty and what still
 // waits to be written fits into memory: so the order stays.
 func (l *lane) resume(written uint64) bool {
+	if l.main != nil {
+		if !l.rejoin(written) {
+			return false
+		}
+		l.d.lanes.forget(l)
+		return true
+	}
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	l.mu.Lock()
@@ -256,48 +284,78 @@ func (l *lane) resume(written uint64) bool {
 		return false
 	}
 	l.parked, l.draining, l.unsure = false, false, false
+	l.late.Store(false)
 	l.failures = 0
 	l.d.opts.Observer.Resumed(l.endpoint, l.d.now().Sub(l.since))
 	back := l.waiting
 	l.waiting = nil
 	for i := range back {
-		if l.progress.has(&back[i]) {
-			back[i].frame.settle(1)
-			continue
+		p := &back[i]
+		switch apart := l.apart[p.sub]; {
+		case l.progress.has(p):
+			p.frame.settle(1)
+		case apart != nil:
+			apart.enqueue(*p)
+		default:
+			l.pushLocked(l.queues[p.sub], *p)
 		}
-		l.pushLocked(l.queues[back[i].sub], back[i])
 	}
 	l.progress = progress{}
 	l.launchLocked()
 	return true
 }
 
-// lanes finds an endpoint's lane.
+// lanes finds an endpoint's lane, and the lanes apart: by the keys of their backlogs.
 type lanes struct {
 	mu    sync.RWMutex
 	byURL map[heliograph.Endpoint]*lane
 }
 
-func (d *Dispatcher) lane(endpoint heliograph.Endpoint) *lane {
+func (d *Dispatcher) lane(key heliograph.Endpoint) *lane {
 	d.lanes.mu.RLock()
-	l := d.lanes.byURL[endpoint]
+	l := d.lanes.byURL[key]
 	d.lanes.mu.RUnlock()
 	if l != nil {
 		return l
 	}
 	d.lanes.mu.Lock()
 	defer d.lanes.mu.Unlock()
-	if l = d.lanes.byURL[endpoint]; l == nil {
-		l = &lane{d: d, endpoint: endpoint, queues: map[heliograph.SubscriptionID]*queue{}, limit: 1}
-		d.lanes.byURL[endpoint] = l
+	return d.laneLocked(key)
+}
+
+func (d *Dispatcher) laneLocked(key heliograph.Endpoint) *lane {
+	if l := d.lanes.byURL[key]; l != nil {
+		return l
 	}
+	l := &lane{d: d, key: key, queues: map[heliograph.SubscriptionID]*queue{}, limit: 1}
+	l.endpoint, l.sub = splitKey(key)
+	d.lanes.byURL[key] = l
+	if l.sub.IsZero() {
+		return l
+	}
+	l.main = d.laneLocked(l.endpoint)
+	l.main.mu.Lock()
+	defer l.main.mu.Unlock()
+	if l.main.apart == nil {
+		l.main.apart = map[heliograph.SubscriptionID]*lane{}
+	}
+	l.main.apart[l.sub] = l
 	return l
 }
 
-// lockLane returns an endpoint's lane, locked, and not swept while it is.
-func (d *Dispatcher) lockLane(endpoint heliograph.Endpoint) *lane {
+// forget takes a lane out that is dead.
+func (s *lanes) forget(l *lane) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byURL[l.key] == l {
+		delete(s.byURL, l.key)
+	}
+}
+
+// lockLane returns the lane of a backlog's key, locked, and not swept while it is.
+func (d *Dispatcher) lockLane(key heliograph.Endpoint) *lane {
 	for {
-		l := d.lane(endpoint)
+		l := d.lane(key)
 		l.mu.Lock()
 		if !l.dead {
 			l.idle = false
@@ -333,7 +391,7 @@ func (d *Dispatcher) sweep() {
 	defer d.lanes.mu.Unlock()
 	for endpoint, l := range d.lanes.byURL {
 		l.mu.Lock()
-		if l.idle && !l.parked && l.flights == 0 && len(l.queues) == 0 && l.forgettableLocked() {
+		if l.idle && !l.parked && l.flights == 0 && len(l.queues) == 0 && len(l.apart) == 0 && l.forgettableLocked() {
 			l.dead = true
 			delete(d.lanes.byURL, endpoint)
 		}

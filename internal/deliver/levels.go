@@ -17,6 +17,7 @@ type Levels struct {
 	Flights     int // POSTs under way, but for those of backlogs
 	Live        int // endpoints whose notifications go out at once
 	Parked      int // endpoints whose notifications wait on disk
+	Apart       int // subscriptions whose notifications their endpoints refuse while they take others: they wait on disk
 	Parking     int // notifications that are about to be written there
 	// Overdue is how long ago the first notification was due of those that wait on disk.
 	Overdue time.Duration
@@ -67,6 +68,11 @@ func (v *Levels) addLane(l *lane, now time.Time) {
 	v.Pending += l.pending
 	v.Parking += len(l.waiting)
 	v.Flights += l.flights
+	if l.main != nil {
+		v.Apart++
+		v.Overdue = max(v.Overdue, now.Sub(l.oldest))
+		return
+	}
 	if l.parked {
 		v.Parked++
 		v.Overdue = max(v.Overdue, now.Sub(l.oldest))

@@ -1,14 +1,24 @@
 package deliver
 
-import "heliograph.dev"
+import (
+	"maps"
+
+	"heliograph.dev"
+)
 
 // progress is what the drains of a lane have done of its backlog since it was parked: the next one goes on there.
 type progress struct {
-	message uint64       // the one being delivered
-	next    int          // the first of its references that needs work
-	ahead   map[int]bool // those behind it that need none
+	message uint64 // the one being delivered
+	next    int    // the first of its references that needs work
+	ahead   map[place]bool
 	// told are notifications that were delivered and may come once more: from the backlog, or from memory behind it.
 	told map[toldKey]struct{}
+}
+
+// place is where a reference stands in the backlog.
+type place struct {
+	message uint64
+	index   int
 }
 
 // toldKey names one notification. It is not the newest per subscription that counts: what follows a subscription from
@@ -31,16 +41,28 @@ type batch struct {
 // at turns to a message.
 func (g *progress) at(message uint64) {
 	if g.message != message {
-		g.message, g.next, g.ahead = message, 0, nil
+		g.message, g.next = message, 0
+		maps.DeleteFunc(g.ahead, func(p place, _ bool) bool { return p.message < message })
 	}
 }
 
-// pass notes that the reference at a place behind next needs no more work.
-func (g *progress) pass(place int) {
+// pass notes that the reference at a place, of the message being delivered or behind it, needs no more work.
+func (g *progress) pass(at place) {
 	if g.ahead == nil {
-		g.ahead = map[int]bool{}
+		g.ahead = map[place]bool{}
 	}
-	g.ahead[place] = true
+	g.ahead[at] = true
+}
+
+// passed reports whether the reference at an index of the message being delivered needs no more work.
+func (g *progress) passed(index int) bool { return g.ahead[place{g.message, index}] }
+
+// skipPassed moves next to the first reference that needs work.
+func (g *progress) skipPassed() {
+	for g.passed(g.next) {
+		delete(g.ahead, place{g.message, g.next})
+		g.next++
+	}
 }
 
 // skip notes of a batch whose POST failed what needs no other attempt: failed does, in the batch's order.
@@ -50,7 +72,7 @@ func (g *progress) skip(b *batch, failed []pending) {
 			failed = failed[1:]
 			continue
 		}
-		g.pass(b.at[i])
+		g.pass(place{g.message, b.at[i]})
 	}
 }
 

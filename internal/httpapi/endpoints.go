@@ -18,6 +18,8 @@ type Endpoints interface {
 // endpointView is an endpoint as it is shown.
 type endpointView struct {
 	Endpoint heliograph.Endpoint `json:"endpoint"`
+	// Apart is the subscription that the endpoint refuses while it takes others: the entry is about what waits of it.
+	Apart string `json:"apart,omitempty"`
 	// State is healthy, slow or dropping (contract 10.8, 10.9); Late and Beyond are the shares of the window's answers
 	// that it follows from.
 	State   string            `json:"state"`
@@ -44,6 +46,9 @@ func listedEndpoints(_ *exchange, list []deliver.Endpoint) answer {
 		value[i] = endpointView{
 			Endpoint: e.URL, State: e.State.String(), Answers: e.Shares.Answers, Late: e.Shares.Late, Beyond: e.Shares.Beyond,
 			Parked: e.Parked, Why: e.Why, Failed: e.Failures, Pending: e.Pending, Flights: e.Flights,
+		}
+		if !e.Apart.IsZero() {
+			value[i].Apart = e.Apart.String()
 		}
 		if !e.Since.IsZero() {
 			value[i].Since = stamp(e.Since)

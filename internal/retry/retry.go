@@ -54,6 +54,12 @@ func (p Policy) Over(now, since time.Time) bool {
 	return !since.IsZero() && !now.Before(since.Add(p.Window))
 }
 
+// MakesWay reports whether a notification whose first attempt failed at since has been tried alone for so long that those
+// behind it, whose window runs too, need not wait for it any more: a quarter of the window.
+func (p Policy) MakesWay(now, since time.Time) bool {
+	return !since.IsZero() && !now.Before(since.Add(p.Window/4))
+}
+
 // TimeoutFor returns the bound of an attempt, given how many failed before it.
 func (p Policy) TimeoutFor(failures int) time.Duration {
 	if failures == 0 {

@@ -74,6 +74,23 @@ func TestWindow(t *testing.T) { // contract 10.5: up to four hours
 	}
 }
 
+func TestMakesWay(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		since time.Time
+		makes bool
+	}{
+		{time.Time{}, false},
+		{now, false},
+		{now.Add(-time.Hour + time.Nanosecond), false},
+		{now.Add(-time.Hour), true}, // of a window of four
+	} {
+		if got := policy.MakesWay(now, c.since); got != c.makes {
+			t.Errorf("MakesWay(since %v) = %v", now.Sub(c.since), got)
+		}
+	}
+}
+
 func TestTimeouts(t *testing.T) { // contract 10.4 and 10.5: 3 s at first, then 10 s
 	t.Parallel()
 	if policy.TimeoutFor(0) != 3*time.Second || policy.TimeoutFor(1) != 10*time.Second || policy.TimeoutFor(50) != 10*time.Second {

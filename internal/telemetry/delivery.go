@@ -53,7 +53,7 @@ func newDelivery() delivery {
 		}),
 		parks: newByReason("heliograph_delivery_parks_total",
 			"Times that an endpoint's notifications began to go to its backlog on disk, to be delivered later.", "reason",
-			heliograph.ParkedIll, heliograph.ParkedBehind, heliograph.ParkedSlow),
+			heliograph.ParkedIll, heliograph.ParkedBehind, heliograph.ParkedSlow, heliograph.ParkedApart),
 		resumes: newCounter("heliograph_delivery_resumes_total", "Times that an endpoint had caught up with its backlog."),
 		parkedFor: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "heliograph_delivery_parked_seconds", Help: "How long endpoints had a backlog that have caught up.",
@@ -63,7 +63,7 @@ func newDelivery() delivery {
 		removed: newCounter("heliograph_backlog_removed_total", "Notifications that were taken off a backlog: delivered, given up or sent on."),
 		givenUp: newByReason("heliograph_delivery_given_up_total", "Notifications that will not be delivered.", "reason",
 			heliograph.GivenUpWindow, heliograph.GivenUpRemoved, heliograph.GivenUpExpired, heliograph.GivenUpLost,
-			heliograph.GivenUpUnsealed, heliograph.GivenUpDropped,
+			heliograph.GivenUpUnsealed, heliograph.GivenUpDropped, heliograph.GivenUpRefused, heliograph.GivenUpUnparked,
 			heliograph.WithheldType, heliograph.WithheldFilter, heliograph.WithheldAccess),
 	}
 	d.tookOK, d.tookFailed = d.took.WithLabelValues("delivered"), d.took.WithLabelValues("failed")

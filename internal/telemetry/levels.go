@@ -112,8 +112,9 @@ func work() []shown[Work] {
 		gauge("parked_age_seconds", "How long ago the first notification was due of those in a backlog. At the end of the retry window it is given up.",
 			func(w *Work) float64 { return w.Overdue.Seconds() }),
 		gauge("posts_under_way", "POSTs under way to endpoints without a backlog.", func(w *Work) float64 { return float64(w.Flights) }),
-		by(prometheus.GaugeValue, "lanes", "Endpoints that had something to do lately, by how their notifications go: live (at once) or parked (by a backlog).", "way",
-			series[Work]{"live", func(w *Work) float64 { return float64(w.Live) }}, series[Work]{"parked", func(w *Work) float64 { return float64(w.Parked) }}),
+		by(prometheus.GaugeValue, "lanes", "Endpoints that had something to do lately, by how their notifications go: live (at once) or parked (by a backlog); and subscriptions that have a backlog of their own, apart, because their endpoint refuses them while it takes others.", "way",
+			series[Work]{"live", func(w *Work) float64 { return float64(w.Live) }}, series[Work]{"parked", func(w *Work) float64 { return float64(w.Parked) }},
+			series[Work]{"apart", func(w *Work) float64 { return float64(w.Apart) }}),
 		by(prometheus.GaugeValue, "endpoints", "Endpoints that had something to do lately, by how they answer.", "state", healths...),
 	}
 }
