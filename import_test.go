@@ -52,6 +52,7 @@ func house() map[string]room {
 		"deliveries":          {pure, "heliograph"},
 		"docs/reference":      {pure, ""},
 		"engine/frame":        {pure, "heliograph"},
+		"fixture":             {pure, "heliograph catalog odata"},
 		"health":              {pure, "heliograph"},
 		"lifecycle":           {pure, "heliograph"},
 		"match":               {pure, "heliograph catalog"},
@@ -75,7 +76,7 @@ func house() map[string]room {
 		"cloudevents":        {edge, "heliograph rawjson"},
 		"config":             {edge, "heliograph"},
 		"engine":             {edge, "heliograph clock engine/frame"},
-		"httpapi":            {edge, "heliograph batch clock cloudevents deliver deliveries docs/reference health lifecycle origin rawjson subscribe"},
+		"httpapi":            {edge, "heliograph batch clock cloudevents deliver deliveries docs/reference fixture health lifecycle origin rawjson subscribe"},
 		"identity":           {edge, "heliograph"},
 		"identity/devissuer": {edge, "heliograph origin"},
 		"listen":             {edge, "heliograph receiver"},
@@ -90,7 +91,7 @@ func house() map[string]room {
 		"telemetry":          {edge, "heliograph clock deliver health ingest"},
 		"telemetry/trace":    {edge, "heliograph clock deliver ingest telemetry"},
 
-		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine health httpapi identity identity/devissuer ingest " +
+		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine fixture health httpapi identity identity/devissuer ingest " +
 			"localca match outbound retry seal seal/recent seal/token seal/vault source/drive subscribe telemetry telemetry/trace throttle"},
 
 		"cli":            {tool, "heliograph app client clock config listen receiver seal/vault telemetry"},

@@ -388,3 +388,26 @@ func TestClientCredentialsRefusals(t *testing.T) {
 		t.Error("took a broken address")
 	}
 }
+
+func TestTrigger(t *testing.T) {
+	t.Parallel()
+	s := serve(t,
+		says(202, `{"seed":7,"accepted":1,"changes":[{"id":"1","event":"message.created","changeType":"created","resource":"r","paths":["p"],"parameters":{"user":"u"},"data":{"a":1}}]}`),
+		says(200, `{"value":[{"event":"message.created","rows":["message"],"parameters":[{"name":"user","default":"demo","seeded":false}]}]}`),
+	)
+	c, seed := s.client(), uint64(0)
+	made, err := c.Trigger(t.Context(), client.TriggerRequest{
+		Event: "message.created", User: "u", Set: client.Settings{{Name: "z[0]", Value: "1"}, {Name: "a", Value: json.RawMessage(`{"b":1}`)}}, Seed: &seed, Count: 2,
+	})
+	if err != nil || made.Seed != 7 || len(made.Changes) != 1 || made.Changes[0].Parameters["user"] != "u" {
+		t.Errorf("%+v, %v", made, err)
+	}
+	list, err := c.Triggers(t.Context())
+	if err != nil || len(list) != 1 || list[0].Parameters[0].Default != "demo" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	s.wants(
+		`POST /control/v1/trigger Bearer t application/json {"event":"message.created","user":"u","set":{"z[0]":"1","a":{"b":1}},"seed":0,"count":2}`,
+		`GET /control/v1/triggers Bearer t  `,
+	)
+}

@@ -22,13 +22,9 @@ func WriteRules(w io.Writer, cfg *config.Config) error {
 
 // loadRules reads what can be subscribed to, in the configured profile and cloud.
 func loadRules(cfg *config.Catalog) (*catalog.Catalog, error) {
-	var extra []catalog.File
-	for _, path := range cfg.Resources {
-		text, err := os.ReadFile(path) //nolint:gosec // the operator names it
-		if err != nil {
-			return nil, err
-		}
-		extra = append(extra, catalog.File{Name: path, Data: text})
+	extra, err := ownFiles(cfg)
+	if err != nil {
+		return nil, err
 	}
 	c, err := catalog.Load(extra...)
 	if err != nil {
@@ -48,6 +44,19 @@ func loadRules(cfg *config.Catalog) (*catalog.Catalog, error) {
 		}
 	}
 	return c, nil
+}
+
+// ownFiles reads the operator's files of resources.
+func ownFiles(cfg *config.Catalog) ([]catalog.File, error) {
+	var files []catalog.File
+	for _, path := range cfg.Resources {
+		text, err := os.ReadFile(path) //nolint:gosec // the operator names it
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, catalog.File{Name: path, Data: text})
+	}
+	return files, nil
 }
 
 // scan visits every record that there is.

@@ -15,6 +15,7 @@ import (
 	"heliograph.dev/internal/deliver"
 	"heliograph.dev/internal/deliveries"
 	"heliograph.dev/internal/engine"
+	"heliograph.dev/internal/fixture"
 	"heliograph.dev/internal/health"
 	"heliograph.dev/internal/httpapi"
 	"heliograph.dev/internal/identity"
@@ -291,10 +292,19 @@ func (a *App) setUpAPI(context.Context) error {
 	}
 	if a.isDev() {
 		opts.Minter = minter{a.parts.issuer}
-		opts.Next = a.parts.issuer
+		opts.Next, opts.OtherName = a.parts.issuer, a.parts.issuer.OtherName
 		opts.AuthorizationURI = devissuer.AuthorizationURI
 	} else {
 		opts.Next = a.parts.sealer // publishes the keys of validation tokens
+	}
+	if a.cfg.Publish.Triggers {
+		own, err := ownFiles(&a.cfg.Catalog)
+		if err != nil {
+			return err
+		}
+		if opts.Triggers, err = fixture.Load(a.parts.catalog, own...); err != nil {
+			return err
+		}
 	}
 	if a.cfg.API.Limits {
 		opts.Throttle = newThrottle(a.parts.catalog.Profile(), a.clock)

@@ -1,5 +1,7 @@
 package catalog
 
+import "go.yaml.in/yaml/v3"
+
 // The types of this file are the form of the data files, and nothing else is.
 
 // storedFile is a file of resources.
@@ -7,6 +9,10 @@ type storedFile struct {
 	Parameters      map[string]storedParameter `yaml:"parameters"`
 	NotSubscribable []storedRefused            `yaml:"not_subscribable"`
 	Resources       []storedRow                `yaml:"resources"`
+	// What else a file may hold is internal/fixture's.
+	Words        yaml.Node `yaml:"words"`
+	Placeholders yaml.Node `yaml:"placeholders"`
+	Fixtures     yaml.Node `yaml:"fixtures"`
 }
 
 type storedRefused struct {

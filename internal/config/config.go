@@ -212,6 +212,8 @@ type Publish struct {
 	MaxBatchEvents int `key:"max_batch_events"`
 	// The most bytes of one request, unpacked.
 	MaxRequestBytes Bytes `key:"max_request_bytes"`
+	// Let operators make changes up (POST /control/v1/trigger, heliograph trigger). dev does.
+	Triggers bool `key:"triggers"`
 }
 
 // Delivery bounds what delivery takes. It is bounded whatever the backlog.
@@ -282,6 +284,7 @@ func Default(mode Mode) *Config {
 		c.API.Limits = false
 		c.Outbound.AllowLoopback = true
 		c.Delivery.Drop = true
+		c.Publish.Triggers = true
 	}
 	return c
 }

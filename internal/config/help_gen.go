@@ -95,6 +95,8 @@ func help(key string) string {
 		return "the most events of one batch"
 	case "publish.max_request_bytes":
 		return "the most bytes of one request, unpacked"
+	case "publish.triggers":
+		return "let operators make changes up (POST /control/v1/trigger, heliograph trigger)"
 	case "delivery.batch_count":
 		return "the most notifications in one POST"
 	case "delivery.batch_bytes":

@@ -76,6 +76,11 @@ type Options struct {
 	Throttle Throttle
 	// Minter makes tokens for POST /control/v1/tokens. Nil: there is no such route.
 	Minter Minter
+	// Triggers makes changes up for POST /control/v1/trigger. Nil: there is no such route.
+	Triggers Triggers
+	// OtherName returns the object id of a user that is named by a principal name, and the other way round, or nothing.
+	// May be nil.
+	OtherName func(tenant heliograph.TenantID, user string) string
 	// Deliveries is behind GET /control/v1/deliveries and its kin, Endpoints behind /control/v1/endpoints. Nil: there
 	// are no such routes.
 	Deliveries Deliveries

@@ -20,6 +20,9 @@ func (a *API) CreateProperties() []string { return namesOf(a.create) }
 // TokenProperties returns what the body of a token request may have.
 func (*API) TokenProperties() []string { return namesOf(tokenShape()) }
 
+// TriggerProperties returns what the body of a trigger request may have.
+func (*API) TriggerProperties() []string { return namesOf(triggerShape()) }
+
 func namesOf[T any](s shape[T]) []string {
 	names := make([]string, len(s))
 	for i := range s {

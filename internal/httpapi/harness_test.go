@@ -38,9 +38,10 @@ func callers() map[string]*heliograph.Caller {
 		return &heliograph.Caller{Tenant: tenant, App: app, Object: creator, Roles: roles, Expires: start().Add(time.Hour)}
 	}
 	return map[string]*heliograph.Caller{
-		"reader":    caller("Mail.Read"),
-		"publisher": caller(heliograph.PermissionPublish),
-		"operator":  caller(heliograph.PermissionPublish, heliograph.PermissionControl),
+		"reader":     caller("Mail.Read"),
+		"publisher":  caller(heliograph.PermissionPublish),
+		"operator":   caller(heliograph.PermissionPublish, heliograph.PermissionControl),
+		"controller": caller(heliograph.PermissionControl),
 	}
 }
 

@@ -153,7 +153,7 @@ func all(t *testing.T, change ...func(*httpapi.Options)) *bench {
 	t.Helper()
 	s := &sent{}
 	b := newBench(t, append([]func(*httpapi.Options){func(o *httpapi.Options) {
-		o.Handshakes, o.Minter = handshakes(), &mint{}
+		o.Handshakes, o.Minter, o.Triggers = handshakes(), &mint{}, fixtures()
 		o.Deliveries, o.Endpoints, o.MayForce, o.Outlines = s, s, true, s
 	}}, change...)...)
 	b.sent = s
@@ -324,13 +324,15 @@ func provoke(t *testing.T, o operation, status int) reply {
 		body = strings.Repeat(" ", 50_000)
 	case status == 415:
 		header = append(header, "Content-Encoding", "br")
-	case status == 404 && o.about["tags"] != nil && strings.HasPrefix(o.path, "/control"):
+	case status == 404 && o.id != "trigger" && o.about["tags"] != nil && strings.HasPrefix(o.path, "/control"):
 		path = strings.Replace(path, id, firstID, 1)
 	case status == 403 && (strings.HasPrefix(o.path, "/control") || o.id == "publish"):
 		header[1] = "Bearer reader"
 	case status == 503 && o.id != "readiness":
 		header[1] = "Bearer down"
-	case status == 429 && o.id == "publish":
+	case status == 404 && o.id == "trigger":
+		body = `{"event":"nothing.created"}`
+	case status == 429 && (o.id == "publish" || o.id == "trigger"):
 		b.intake.fail = &heliograph.Error{Kind: heliograph.Limited, Rule: "log.size", Message: "slow down"}
 	case kinds[status] != heliograph.Internal:
 		fail := &heliograph.Error{Kind: kinds[status], Rule: "test", Message: "m"}
@@ -400,6 +402,7 @@ func TestOpenAPIRequests(t *testing.T) {
 	for name, got := range map[string][]string{
 		"SubscriptionCreation": slices.DeleteFunc(api.CreateProperties(), func(name string) bool { return slices.Contains(ignored, name) }),
 		"TokenRequest":         api.TokenProperties(),
+		"TriggerRequest":       api.TriggerProperties(),
 	} {
 		schema := described().resolve(map[string]any{"$ref": "#/components/schemas/" + name})
 		want := slices.Sorted(maps.Keys(object(schema["properties"])))

@@ -103,6 +103,11 @@ func (a *API) routes() []route {
 			route{control, http.MethodGet, "handshakes", signedIn, unlimited, do(readNothing, a.handshakes, listedHandshakes)},
 			route{control, http.MethodGet, "handshakes/{id}", signedIn, unlimited, do(readID, a.handshake, shownHandshake)})
 	}
+	if a.opts.Triggers != nil {
+		table = append(table,
+			route{control, http.MethodPost, "trigger", operator, unlimited, do(a.readTrigger, a.trigger, didTrigger)},
+			route{control, http.MethodGet, "triggers", signedIn, unlimited, do(readNothing, a.listTriggers, listedTriggers)})
+	}
 	return append(table, a.deliveryRoutes()...)
 }
 

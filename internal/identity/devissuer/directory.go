@@ -162,6 +162,21 @@ func (d *directory) user(tenant heliograph.TenantID, anyTenant bool, name string
 	return user, len(d.users) == 0
 }
 
+// OtherName returns the object id of a user named by UPN, or the UPN of a configured one named by object id.
+func (d *directory) OtherName(tenant heliograph.TenantID, name string) string {
+	user, known := d.user(tenant, false, name)
+	switch {
+	case !known:
+		return ""
+	case string(user.Object) == lowerGUID(name):
+		if user.UPN == name {
+			return ""
+		}
+		return user.UPN
+	}
+	return string(user.Object)
+}
+
 // sameSecret compares without telling by its duration how much is right.
 func sameSecret(want heliograph.Secret, got string) bool {
 	w, g := sha256.Sum256([]byte(want.Reveal())), sha256.Sum256([]byte(got))
