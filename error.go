@@ -63,6 +63,8 @@ type Error struct {
 	Code string
 	// Message is told to the caller. It holds no secret and no inner detail.
 	Message string
+	// Detail is told to the caller beside the message, whose words may be Graph's. May be empty.
+	Detail string
 	// RetryAfter, when not zero, tells the caller how long to wait.
 	RetryAfter time.Duration
 	// Err is the cause, for the log only.

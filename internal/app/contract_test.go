@@ -231,6 +231,7 @@ func TestContractOfRefusals(t *testing.T) {
 	}{
 		"no such type, contract 1.3":                  {all, map[string]any{"changeType": "created,moved"}, 400, "InvalidRequest", "Invalid 'changeType' attribute: 'created,moved'.", "create.change_type"},
 		"a private key, contract 1.11":                {all, map[string]any{"encryptionCertificate": pem}, 400, "ValidationError", "Certificate validation error: Cannot find the requested object.", "create.certificate.private_key"},
+		"no date, contract 5.10":                      {all, map[string]any{"expirationDateTime": "2026-11-22"}, 400, "InvalidRequest", "Could not process subscription creation payload.", "create.expiration.form"},
 		"too long, contract 3.2.11":                   {all, map[string]any{"expirationDateTime": time.Now().Add(200 * time.Hour)}, 400, "ExtensionError", "Subscription expiration can only be 10080 minutes in the future.", "create.expiration.maximum"},
 		"an Event Hub, contract 5.24, 12.1.4":         {all, map[string]any{"notificationUrl": "eVENThub:https://a.vault.azure.net/secrets/b?tenantId=c"}, 400, "InvalidRequest", "Invalid event hub notification url='eVENThub:https://a.vault.azure.net/secrets/b?tenantId=c'.", "create.url.eventhub"},
 		"another Event Hub, contract 12.1.1, 12.1.8":  {all, map[string]any{"lifecycleNotificationUrl": "EventHub:https://a.servicebus.windows.net/eventhubname/b?tenantId=c"}, 400, "InvalidRequest", "Invalid event hub notification url=", "create.url.eventhub"},
@@ -256,6 +257,9 @@ func TestContractOfRefusals(t *testing.T) {
 		// contract 5.1 to 5.3: the rule is beside what Graph says, not in its place.
 		if a.header.Get("Heliograph-Rule") != tt.rule || inner["request-id"] != a.header.Get("Request-Id") || inner["date"] == nil || inner["client-request-id"] == nil {
 			t.Errorf("%s: %v, %v", name, a.header, inner)
+		}
+		if detail := a.header.Get("Heliograph-Detail"); tt.rule == "create.expiration.form" && !strings.Contains(detail, "RFC 3339") {
+			t.Errorf("%s: %q does not say how a date is written", name, detail)
 		}
 	}
 	select {

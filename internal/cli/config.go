@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +41,11 @@ It ends with exit code 1, and says what to do, when a server would refuse to sta
 		if err := cfg.Print(t.Out); err != nil {
 			return err
 		}
-		if err := cfg.Validate(); err != nil {
+		err = cfg.Validate()
+		if err == nil {
+			err = app.WriteRules(io.Discard, cfg)
+		}
+		if err != nil {
 			return fmt.Errorf("a server would not start with this:\n%w", err)
 		}
 		return nil

@@ -44,12 +44,16 @@ func (t *tool) welcome(a *app.App, took time.Duration) {
 	t.printf("  Tokens   %s/%s/oauth2/v2.0/token\n", a.URL(), a.Issuer().DefaultTenant())
 	t.printf("           any client_id, any client_secret, scope=https://graph.microsoft.com/.default\n")
 	t.printf("  Data     %s\n\n", a.DataDir())
+	server := ""
+	if a.URL() != defaultServer {
+		server = " --server " + a.URL()
+	}
 	t.printf(`Your first notification, in two more terminals:
 
   heliograph listen
 
-  heliograph subscriptions create users/demo/messages --url http://127.0.0.1:9090/
-  heliograph publish users/demo/messages/1 --data '{"subject":"Hello"}'
+  heliograph subscriptions create users/demo/messages --url http://127.0.0.1:9090/%[1]s
+  heliograph publish users/demo/messages/1 --data '{"subject":"Hello"}'%[1]s
 
-`)
+`, server)
 }

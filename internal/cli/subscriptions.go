@@ -75,7 +75,7 @@ func createWithType(c *cobra.Command, api *client.Client, s client.Subscription)
 	s.ChangeType = "created"
 	made, err := api.CreateSubscription(c.Context(), s)
 	var refused *client.Error
-	if errors.As(err, &refused) && refused.Rule == "create.change_type.unsupported" {
+	if errors.As(err, &refused) && refused.Rule == "create.change_type" {
 		s.ChangeType = "updated"
 		return api.CreateSubscription(c.Context(), s)
 	}

@@ -297,7 +297,7 @@ func TestPrintIsRead(t *testing.T) {
 		}
 		for _, line := range []string{
 			"data: \"true\" # heliograph.yaml:1", "public_url: https://g.example # environment HELIOGRAPH_PUBLIC_URL",
-			"retention: 24h # default", "level: debug # flag --log-level",
+			"retention: 24h # default", "level: debug # flag --log-level", "sample_ratio: 1.0 # default",
 		} {
 			if !strings.Contains(out.String(), line+"\n") {
 				t.Errorf("%q is missing in\n%s", line, out.String())

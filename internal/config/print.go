@@ -75,7 +75,11 @@ func encode(field any) *yaml.Node {
 	case *int:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(*field)}
 	case *Share:
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!float", Value: field.String()}
+		value := field.String()
+		if !strings.ContainsAny(value, ".e") {
+			value += ".0" // or it would be read as another type
+		}
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!float", Value: value}
 	}
 	return text(scalarText(field))
 }

@@ -142,7 +142,7 @@ type API struct {
 	limits     Limits
 	router     router
 	create     shape[subscribe.CreateRequest]
-	updates    shape[subscribe.UpdateRequest]
+	updates    shape[renewal]
 	metrics    *metrics
 	diagnostic string
 	openAPI    func() (json.RawMessage, error)
@@ -238,6 +238,9 @@ func (a *API) admit(ctx context.Context, x *exchange, to route) error {
 		return nil
 	}
 	if x.caller == nil {
+		if len(x.request.Header["Authorization"]) > 1 { // what stands before this server may have looked at another than we would
+			return heliograph.Errorf(heliograph.Unauthenticated, "authenticate.several", "The Authorization header must come once.")
+		}
 		caller, err := a.opts.Authenticator.Authenticate(ctx, x.request.Header.Get("Authorization"))
 		if err != nil {
 			return err

@@ -19,7 +19,7 @@
 // heliograph.Kind into a status and a code; what is not a *heliograph.Error is told to nobody but the log. The
 // headers that explain a refusal: Heliograph-Rule (which rule), Heliograph-Detail (which property of the body),
 // Heliograph-Handshake (where the exchange with the endpoint can be read). Heliograph-Ignored names query options
-// of a list that were not looked at, Heliograph-Advice what a client does that Graph advises against.
+// of a list and properties of an update that were not looked at, Heliograph-Advice what a client does that Graph advises against.
 //
 // Where Graph's own answer is known, it is given even when HTTP has a better one: a path of the Graph API that is not
 // known is a 400 (BadRequest), a body of another type too.

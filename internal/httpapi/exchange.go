@@ -41,6 +41,8 @@ type exchange struct {
 	batch heliograph.GUID
 	// chosen are the properties that $select names. Nil: all.
 	chosen []string
+	// ignored are properties of an update that are not looked at.
+	ignored []string
 
 	route string
 	rule  string

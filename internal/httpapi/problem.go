@@ -157,6 +157,9 @@ func explain(header http.Header, err error) {
 		header.Set("Allow", wrongMethod.allow)
 		header.Set("Heliograph-Detail", headerText(wrongMethod.Error()))
 	}
+	if told, found := errors.AsType[*heliograph.Error](err); found && told.Detail != "" {
+		header.Set("Heliograph-Detail", headerText(told.Detail))
+	}
 	if unreadable, found := errors.AsType[*batch.FormatError](err); found {
 		header.Set("Heliograph-Detail", headerText(unreadable.Error()))
 	}

@@ -43,17 +43,20 @@ func createShape() shape[subscribe.CreateRequest] {
 }
 
 // updateShape ignores what only create may set, as OData wants it, and knows what create knows.
-func updateShape() shape[subscribe.UpdateRequest] {
-	type r = subscribe.UpdateRequest
-	s := shape[r]{
-		optional("expirationDateTime", func(r *r) **string { return &r.ExpirationDateTime }),
-		optional("notificationUrl", func(r *r) **string { return &r.NotificationURL }),
-		optional("encryptionCertificate", func(r *r) **string { return &r.EncryptionCertificate }),
-		optional("encryptionCertificateId", func(r *r) **string { return &r.EncryptionCertificateID }),
+func updateShape() shape[renewal] {
+	s := shape[renewal]{
+		optional("expirationDateTime", func(r *renewal) **string { return &r.request.ExpirationDateTime }),
+		optional("notificationUrl", func(r *renewal) **string { return &r.request.NotificationURL }),
+		optional("encryptionCertificate", func(r *renewal) **string { return &r.request.EncryptionCertificate }),
+		optional("encryptionCertificateId", func(r *renewal) **string { return &r.request.EncryptionCertificateID }),
 	}
 	for _, p := range createShape() {
 		if s.find(p.name) == nil {
-			s = append(s, property[r]{p.name, p.kind, ignored[r](p.name).read})
+			ignore := ignored[renewal](p.name).read
+			s = append(s, property[renewal]{p.name, p.kind, func(r *renewal, c *rawjson.Cursor) error {
+				r.ignored = append(r.ignored, p.name)
+				return ignore(r, c)
+			}})
 		}
 	}
 	return s
@@ -75,6 +78,7 @@ func (a *API) readCreate(x *exchange) (subscribe.CreateRequest, error) {
 type renewal struct {
 	id      heliograph.SubscriptionID
 	request subscribe.UpdateRequest
+	ignored []string // properties that only create may set
 }
 
 func (a *API) readUpdate(x *exchange) (renewal, error) {
@@ -87,8 +91,9 @@ func (a *API) readUpdate(x *exchange) (renewal, error) {
 		return renewal{}, err
 	}
 	r, err := a.updates.decode(body, payloadMessage)
-	r.RequestID = x.id
-	return renewal{id: id, request: r}, err
+	r.id, r.request.RequestID = id, x.id
+	x.ignored = r.ignored
+	return r, err
 }
 
 func (a *API) update(ctx context.Context, caller *heliograph.Caller, r renewal) (*heliograph.Subscription, error) {
@@ -167,6 +172,12 @@ func shown(x *exchange, s *heliograph.Subscription) answer {
 		w.Context = x.root() + contextOf(x.chosen) + "/$entity"
 	}
 	ans := answer{status: http.StatusOK, header: x.api.adviceOn(s), media: f.media(), body: w}
+	if len(x.ignored) > 0 {
+		if ans.header == nil {
+			ans.header = http.Header{}
+		}
+		ans.header.Set("Heliograph-Ignored", strings.Join(x.ignored, ", "))
+	}
 	if x.chosen != nil {
 		ans.body = part{w, x.chosen}
 	}

@@ -207,6 +207,36 @@ func TestAuthorizationIsEnough(t *testing.T) {
 }
 
 // contract 18.2, 18.3 for the path of the API itself.
+// Of two tokens none is taken: what stands before the server may have looked at the other.
+func TestAuthorizationComesOnce(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.URL+"/v1.0/subscriptions", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header["Authorization"] = []string{"Bearer reader", "Bearer reader"}
+	response, err := b.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusUnauthorized || response.Header.Get("Heliograph-Rule") != "authenticate.several" {
+		t.Errorf("%d %v", response.StatusCode, response.Header)
+	}
+}
+
+// A client that changes what cannot be changed is told that it did not.
+func TestUpdateSaysWhatItIgnores(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.wants(b.send("POST", "/v1.0/subscriptions", plainCreate), http.StatusCreated)
+	path := "/v1.0/subscriptions/" + b.shelf.list[0].ID.String()
+	r := b.send("PATCH", path, `{"clientState":"new","expirationDateTime":"2026-11-22T12:00:00Z","resource":"me/events","@odata.type":"x"}`)
+	b.wants(r, http.StatusOK, "Heliograph-Ignored", "clientState, resource")
+	b.wants(b.send("PATCH", path, `{"expirationDateTime":"2026-11-22T12:00:00Z","clientState":null}`), http.StatusOK, "Heliograph-Ignored", "")
+}
+
 func TestPathForms(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

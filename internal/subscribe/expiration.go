@@ -15,7 +15,9 @@ func expiration(d *draft) error {
 	}
 	asked, ok := parseTime(d.expires)
 	if !ok {
-		return d.refuse("create.expiration.form")
+		refusal := d.profile.Refuse("create.expiration.form", nil)
+		refusal.Detail = `"expirationDateTime" must be a moment as in RFC 3339, with its offset: 2026-11-22T10:30:00Z`
+		return refusal
 	}
 	longest := d.longest()
 	if asked.After(d.now.Add(longest)) {
