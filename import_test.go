@@ -75,6 +75,7 @@ func house() map[string]room {
 		"client":             {edge, "clock"},
 		"cloudevents":        {edge, "heliograph rawjson"},
 		"config":             {edge, "heliograph"},
+		"doctor":             {edge, "heliograph outbound seal seal/token"},
 		"engine":             {edge, "heliograph clock engine/frame"},
 		"httpapi":            {edge, "heliograph batch clock cloudevents deliver deliveries docs/reference fixture health lifecycle origin rawjson subscribe"},
 		"identity":           {edge, "heliograph"},
@@ -94,7 +95,7 @@ func house() map[string]room {
 		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine fixture health httpapi identity identity/devissuer ingest " +
 			"localca match outbound retry seal seal/recent seal/token seal/vault source/drive subscribe telemetry telemetry/trace throttle"},
 
-		"cli":            {tool, "heliograph app client clock config listen receiver seal/vault telemetry"},
+		"cli":            {tool, "heliograph app client clock config doctor listen outbound receiver seal seal/vault telemetry"},
 		"cmd/heliograph": {tool, "cli"},
 	}
 }
@@ -103,7 +104,7 @@ func house() map[string]room {
 // below it.
 func powers() map[string]string {
 	return map[string]string{
-		"net/http":            "app client cloudevents httpapi identity identity/devissuer listen origin outbound receiver seal/token telemetry telemetry/trace",
+		"net/http":            "app client cloudevents doctor httpapi identity identity/devissuer listen origin outbound receiver seal/token telemetry telemetry/trace",
 		"os":                  "app cli cmd/heliograph config engine identity/devissuer listen localca seal/keyfile source/drive",
 		"os/exec":             "",
 		"os/signal":           "cmd/heliograph",
