@@ -63,7 +63,7 @@
 //	                     renewed, reauthorized ─► told, paused ─► expired or removed
 //
 // [heliograph.dev/internal/identity] turns a token into a [Caller]; [heliograph.dev/internal/identity/devissuer] gives
-// tokens out in development, and [heliograph.dev/internal/throttle] says when an application calls too often.
+// tokens out in development, [heliograph.dev/internal/signin] lets people in who look at the pages, and [heliograph.dev/internal/throttle] says when an application calls too often.
 // [heliograph.dev/internal/subscribe] judges, proves the endpoint, keeps the subscription (in
 // the form of [heliograph.dev/internal/subscribe/record]), tells its owner what becomes of it and ends it, as
 // [heliograph.dev/internal/lifecycle] says when. What can be subscribed to, and everything else

@@ -88,12 +88,13 @@ func house() map[string]room {
 		"seal/keyfile":       {edge, ""},
 		"seal/token":         {edge, "heliograph clock seal/recent"},
 		"seal/vault":         {edge, "heliograph seal/keyfile seal/xaes"},
+		"signin":             {edge, "heliograph seal/xaes"},
 		"source/drive":       {edge, "heliograph clock source/drive/settle"},
 		"telemetry":          {edge, "heliograph clock deliver health ingest"},
 		"telemetry/trace":    {edge, "heliograph clock deliver ingest telemetry"},
 
 		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine fixture health httpapi identity identity/devissuer ingest " +
-			"localca match outbound retry seal seal/recent seal/token seal/vault source/drive subscribe telemetry telemetry/trace throttle"},
+			"localca match outbound retry seal seal/recent seal/token seal/vault signin source/drive subscribe telemetry telemetry/trace throttle"},
 
 		"cli":            {tool, "heliograph app client clock config doctor listen outbound receiver seal seal/vault telemetry"},
 		"cmd/heliograph": {tool, "cli"},
@@ -104,7 +105,7 @@ func house() map[string]room {
 // below it.
 func powers() map[string]string {
 	return map[string]string{
-		"net/http":            "app client cloudevents doctor httpapi identity identity/devissuer listen origin outbound receiver seal/token telemetry telemetry/trace",
+		"net/http":            "app client cloudevents doctor httpapi identity identity/devissuer listen origin outbound receiver seal/token signin telemetry telemetry/trace",
 		"os":                  "app cli cmd/heliograph config engine identity/devissuer listen localca seal/keyfile source/drive",
 		"os/exec":             "",
 		"os/signal":           "cmd/heliograph",

@@ -90,7 +90,9 @@ type Caller struct {
 	Delegated bool
 	Personal  bool     // a personal Microsoft account
 	Scopes    []string // delegated permissions (scp)
-	Roles     []string // application permissions (roles)
+	// Roles are application permissions (roles). A user has none, but on the server's own pages: there, those of
+	// Heliograph's own that are the user's roles.
+	Roles []string
 	// DirectoryRoles are template ids of the user's directory roles (wids).
 	DirectoryRoles []string
 	// Expires is when the token ends.

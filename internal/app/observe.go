@@ -145,10 +145,11 @@ func (a *App) noteCertificate(pair *tls.Certificate) {
 
 // answers is what answers requests on every address.
 func (a *App) answers() http.Handler {
+	api := a.behindGate(a.parts.api)
 	if a.parts.tracer == nil {
-		return a.parts.api
+		return api
 	}
-	return a.parts.tracer.Handler(a.parts.api)
+	return a.parts.tracer.Handler(api)
 }
 
 // operate answers on the operators' address: what the others answer, and the profiler.

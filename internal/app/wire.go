@@ -26,6 +26,7 @@ import (
 	"heliograph.dev/internal/outbound"
 	"heliograph.dev/internal/retry"
 	"heliograph.dev/internal/seal/vault"
+	"heliograph.dev/internal/signin"
 	"heliograph.dev/internal/subscribe"
 	"heliograph.dev/internal/telemetry"
 	"heliograph.dev/internal/telemetry/trace"
@@ -50,6 +51,7 @@ type parts struct {
 	sealer        *sealer
 	issuer        *devissuer.Issuer
 	verifier      *identity.Verifier
+	gate          *signin.Gate // nil where nobody signs in
 	api           *httpapi.API
 }
 
@@ -73,6 +75,7 @@ func (a *App) wire(ctx context.Context) error {
 		{"start delivery", a.startDelivery},
 		{"start ingest", a.startIngest},
 		{"set up identity", a.setUpIdentity},
+		{"set up signing in", a.setUpSignIn},
 		{"set up the API", a.setUpAPI},
 		{"show the levels", a.showLevels},
 		{"start the upkeep", a.startUpkeep},
@@ -227,7 +230,7 @@ func (a *App) setUpIdentity(context.Context) error {
 		audiences = a.parts.catalog.Cloud().Audiences()
 	}
 	opts := identity.Options{
-		Audiences: audiences, Now: a.clock.Now, AllowHTTP: a.cfg.Identity.AllowHTTP, Logger: a.log,
+		Audiences: audiences, Own: heliograph.AppID(a.cfg.Pages.ClientID), Now: a.clock.Now, AllowHTTP: a.cfg.Identity.AllowHTTP, Logger: a.log,
 	}
 	for _, i := range a.cfg.Identity.Issuers {
 		opts.Issuers = append(opts.Issuers, identity.Issuer{URL: i.URL, Tenant: i.Tenant})
@@ -259,11 +262,11 @@ func (a *App) makeIssuer() error {
 		opts.KeyFile = filepath.Join(a.cfg.Data, "issuer-keys.json")
 	}
 	for _, app := range a.cfg.Identity.Applications {
-		opts.Applications = append(opts.Applications, devissuer.Application{ID: app.ID, Name: app.Name, Secret: app.Secret, Roles: app.Roles})
+		opts.Applications = append(opts.Applications, devissuer.Application{ID: app.ID, Name: app.Name, Secret: app.Secret, Roles: app.Roles, RedirectURIs: app.RedirectURIs})
 	}
 	for _, u := range a.cfg.Identity.Users {
 		opts.Users = append(opts.Users, devissuer.User{
-			Tenant: u.Tenant, UPN: u.UPN, Object: u.ID, Name: u.Name, Password: u.Password, DirectoryRoles: u.DirectoryRoles,
+			Tenant: u.Tenant, UPN: u.UPN, Object: u.ID, Name: u.Name, Password: u.Password, Roles: u.Roles, DirectoryRoles: u.DirectoryRoles,
 		})
 	}
 	var err error

@@ -54,6 +54,7 @@ type Config struct {
 	Identity Identity `key:"identity"`
 	Catalog  Catalog  `key:"catalog"`
 	API      API      `key:"api"`
+	Pages    Pages    `key:"pages"`
 	Outbound Outbound `key:"outbound"`
 	Tokens   Tokens   `key:"validation_tokens"`
 	Publish  Publish  `key:"publish"`
@@ -146,11 +147,11 @@ type Identity struct {
 	// The tenant that drives are of, a GUID; in dev also the one behind common and organizations. Left out, dev has one
 	// that is always the same; serve needs it for drives.
 	Tenant heliograph.TenantID `key:"tenant" flag:"tenant"`
-	// dev: the only applications that get tokens, each with id, name, secret and roles (application permissions; left
-	// out: all). Left out: any id with any secret.
+	// dev: the only applications that get tokens, each with id, name, secret, roles (application permissions; left
+	// out: all) and redirect_uris (left out: this machine's). Left out: any id with any secret.
 	Applications []Application `key:"applications" flag:"-"`
-	// dev: the only users that get tokens, each with upn, id, tenant, name, password and directory_roles. Left out: any
-	// name with any password.
+	// dev: the only users that get tokens, each with upn, id, tenant, name, password, roles and directory_roles. Left out:
+	// any name with any password.
 	Users []User `key:"users" flag:"-"`
 }
 
@@ -179,6 +180,21 @@ type API struct {
 	// Hold applications to the number of calls that the profile allows within its window, over all tenants and in each:
 	// more are refused (429). Each node counts for itself.
 	Limits bool `key:"limits"`
+}
+
+// Pages says where people sign in who look at a server's pages. In dev nobody has to.
+type Pages struct {
+	// serve: the application's id at the identity provider, with public_url + /signin/callback as a redirect URI. Left out,
+	// there are no pages. A person who has the role Heliograph.Control there may do what an operator may.
+	ClientID string `key:"client_id" shape:"name"`
+	// The application's secret.
+	ClientSecret heliograph.Secret `key:"client_secret" flag:"-"`
+	// The provider, as it stands in the iss of its tokens. Left out, the only one of identity.issuers.
+	Issuer string `key:"issuer" shape:"URL"`
+	// What is asked for besides openid. Left out: profile.
+	Scopes []string `key:"scopes" shape:"name"`
+	// How long a session lasts at most. It ends with the provider's token, too.
+	Session time.Duration `key:"session"`
 }
 
 // Outbound says where notifications may go.
@@ -268,6 +284,7 @@ func Default(mode Mode) *Config {
 		},
 		Catalog: Catalog{Profile: "2026-04", Cloud: "global"},
 		API:     API{Limits: true},
+		Pages:   Pages{Scopes: []string{"profile"}, Session: 8 * time.Hour},
 		Tokens:  Tokens{Form: "v2"},
 		Publish: Publish{MaxEventBytes: 256 << 10, MaxBatchEvents: 1000, MaxRequestBytes: 900_000},
 		Delivery: Delivery{

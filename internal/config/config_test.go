@@ -134,7 +134,7 @@ identity:
 				t.Errorf("trusted proxies are %s", proxies)
 			}
 			expected.Listen.TrustedProxies = have.Listen.TrustedProxies
-			if diff := cmp.Diff(expected, have, cmpopts.IgnoreUnexported(config.Config{}), cmp.Comparer(samePrefix)); diff != "" {
+			if diff := cmp.Diff(expected, have, cmpopts.IgnoreUnexported(config.Config{}), cmp.Comparer(samePrefix), cmp.Comparer(sameSecret)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -143,36 +143,57 @@ identity:
 
 func samePrefix(a, b interface{ IsValid() bool }) bool { return reflect.DeepEqual(a, b) }
 
+func sameSecret(a, b heliograph.Secret) bool { return a.Reveal() == b.Reveal() }
+
+func TestSecretsAreMasked(t *testing.T) {
+	t.Parallel()
+	const hidden = "s3cr3t"
+	c, err := from(t, config.Serve, "", nil, "HELIOGRAPH_PAGES_CLIENT_SECRET="+hidden)
+	if err != nil || c.Pages.ClientSecret.Reveal() != hidden {
+		t.Fatal("the secret is not what was written", err)
+	}
+	var out bytes.Buffer
+	if err := c.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	if printed := out.String() + fmt.Sprintf("%v %+v %#v", c, *c, c); strings.Contains(printed, hidden) || !strings.Contains(out.String(), "client_secret: '[redacted]'") {
+		t.Errorf("a secret is printed: %s", printed)
+	}
+	if _, err := from(t, config.Serve, "pages: {client_secret: ["+hidden+"]}", nil); err == nil || strings.Contains(err.Error(), hidden) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestObjectsHoldSecrets(t *testing.T) {
 	t.Parallel()
 	const hidden = "s3cr3t"
 	file := `
 identity:
   applications:
-    - {id: one, name: One, secret: ` + hidden + `, roles: [Mail.Read]}
+    - {id: one, name: One, secret: ` + hidden + `, roles: [Mail.Read], redirect_uris: [http://localhost/]}
     - id: two
   users:
-    - {upn: ann@example.com, password: ` + hidden + `, id: AA, directory_roles: [x]}
+    - {upn: ann@example.com, password: ` + hidden + `, id: AA, roles: [y], directory_roles: [x]}
 `
 	fromFile, err := from(t, config.Dev, file, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	fromEnv, err := from(t, config.Dev, "", nil,
-		`HELIOGRAPH_IDENTITY_APPLICATIONS=[{"id":"one","name":"One","secret":"`+hidden+`","roles":["Mail.Read"]},{"id":"two"}]`,
-		`HELIOGRAPH_IDENTITY_USERS=[{upn: ann@example.com, password: `+hidden+`, id: aa, directory_roles: [x]}]`)
+		`HELIOGRAPH_IDENTITY_APPLICATIONS=[{"id":"one","name":"One","secret":"`+hidden+`","roles":["Mail.Read"],"redirect_uris":["http://localhost/"]},{"id":"two"}]`,
+		`HELIOGRAPH_IDENTITY_USERS=[{upn: ann@example.com, password: `+hidden+`, id: aa, roles: [y], directory_roles: [x]}]`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]*config.Config{"file": fromFile, "environment": fromEnv} {
 		want := []config.Application{
-			{ID: "one", Name: "One", Secret: heliograph.NewSecret(hidden), Roles: []string{"Mail.Read"}}, {ID: "two"},
+			{ID: "one", Name: "One", Secret: heliograph.NewSecret(hidden), Roles: []string{"Mail.Read"}, RedirectURIs: []string{"http://localhost/"}}, {ID: "two"},
 		}
 		if !reflect.DeepEqual(c.Identity.Applications, want) {
 			t.Errorf("%s: applications are not what was written", name)
 		}
 		users := []config.User{
-			{UPN: "ann@example.com", ID: "aa", Password: heliograph.NewSecret(hidden), DirectoryRoles: []string{"x"}},
+			{UPN: "ann@example.com", ID: "aa", Password: heliograph.NewSecret(hidden), Roles: []string{"y"}, DirectoryRoles: []string{"x"}},
 		}
 		if !reflect.DeepEqual(c.Identity.Users, users) {
 			t.Errorf("%s: users are not what was written", name)
@@ -308,7 +329,7 @@ func TestPrintIsRead(t *testing.T) {
 			t.Fatalf("%v in\n%s", err, out.String())
 		}
 		again.File = c.File
-		if diff := cmp.Diff(c, again, cmpopts.IgnoreUnexported(config.Config{}), cmpopts.EquateEmpty(), cmp.Comparer(samePrefix)); diff != "" {
+		if diff := cmp.Diff(c, again, cmpopts.IgnoreUnexported(config.Config{}), cmpopts.EquateEmpty(), cmp.Comparer(samePrefix), cmp.Comparer(sameSecret)); diff != "" {
 			t.Error(diff)
 		}
 	}

@@ -49,6 +49,8 @@ func scalar(field any, s string) (err error) {
 		*field = s
 	case *heliograph.TenantID:
 		*field = heliograph.TenantID(strings.ToLower(s))
+	case *heliograph.Secret:
+		*field = heliograph.NewSecret(s)
 	case *bool:
 		if *field, err = strconv.ParseBool(s); err != nil {
 			return fmt.Errorf("%q is neither true nor false", s)

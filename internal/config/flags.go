@@ -70,6 +70,8 @@ func newFlagValue(s *setting, defaults *Config) *flagValue {
 		v.kind, v.standard = "text", *field
 	case *heliograph.TenantID:
 		v.kind = "GUID"
+	case *heliograph.Secret:
+		v.kind = "secret"
 	}
 	v.kind = cmp.Or(s.shape, v.kind)
 	return v

@@ -58,9 +58,9 @@ func help(key string) string {
 	case "identity.tenant":
 		return "the tenant that drives are of, a GUID; in dev also the one behind common and organizations"
 	case "identity.applications":
-		return "dev: the only applications that get tokens, each with id, name, secret and roles (application permissions; left out: all)"
+		return "dev: the only applications that get tokens, each with id, name, secret, roles (application permissions; left out: all) and redirect_uris (left out: this machine's)"
 	case "identity.users":
-		return "dev: the only users that get tokens, each with upn, id, tenant, name, password and directory_roles"
+		return "dev: the only users that get tokens, each with upn, id, tenant, name, password, roles and directory_roles"
 	case "catalog.profile":
 		return "the dated set of Graph's limits, texts and time-outs"
 	case "catalog.strict_permissions":
@@ -75,6 +75,16 @@ func help(key string) string {
 		return "YAML files with further resources, or other rows for known ones, in the form of the built-in ones"
 	case "api.limits":
 		return "hold applications to the number of calls that the profile allows within its window, over all tenants and in each: more are refused (429)"
+	case "pages.client_id":
+		return "serve: the application's id at the identity provider, with public_url + /signin/callback as a redirect URI"
+	case "pages.client_secret":
+		return "the application's secret"
+	case "pages.issuer":
+		return "the provider, as it stands in the iss of its tokens"
+	case "pages.scopes":
+		return "what is asked for besides openid"
+	case "pages.session":
+		return "how long a session lasts at most"
 	case "outbound.allow_loopback":
 		return "let endpoints be on loopback, by plain http too"
 	case "outbound.allow":

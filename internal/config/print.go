@@ -91,6 +91,8 @@ func scalarText(field any) string {
 		return *field
 	case *heliograph.TenantID:
 		return string(*field)
+	case *heliograph.Secret:
+		return masked(*field)
 	case *time.Duration:
 		return shortDuration(*field)
 	case *slog.Level:

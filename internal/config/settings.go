@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"heliograph.dev"
 )
 
 // setting is one leaf of Config, found by the tags of its fields.
@@ -41,7 +43,7 @@ func collect(found []setting, t reflect.Type, prefix string, index []int) []sett
 		}
 		key = prefix + key
 		at := append(slices.Clip(index), i)
-		if field.Type.Kind() == reflect.Struct {
+		if field.Type.Kind() == reflect.Struct && field.Type != reflect.TypeFor[heliograph.Secret]() {
 			found = collect(found, field.Type, key+".", at)
 			continue
 		}

@@ -21,6 +21,7 @@ func (c *Config) Validate() error {
 	v.listen()
 	v.store()
 	v.identity()
+	v.pages()
 	v.failIf(!slices.Contains([]string{"v1", "v2"}, v.c.Tokens.Form), "validation_tokens.form", "write v2, or v1 for receivers that know only that")
 	v.limits()
 	v.tracing()
@@ -158,6 +159,41 @@ func (v *validator) identity() {
 			v.fail("identity.users", "the tenant of %s is %q: write a GUID", u.UPN, u.Tenant)
 		}
 	}
+}
+
+// PagesIssuer returns where people sign in who look at the pages, or "" when nothing says it.
+func (c *Config) PagesIssuer() string {
+	if c.Pages.Issuer == "" && len(c.Identity.Issuers) == 1 {
+		return c.Identity.Issuers[0].URL
+	}
+	return c.Pages.Issuer
+}
+
+func (v *validator) pages() {
+	p := &v.c.Pages
+	if p.ClientID == "" {
+		v.failIf(!p.ClientSecret.IsZero() || p.Issuer != "", "pages.client_id", "people sign in with an application of yours: set its id, or leave out the rest")
+		return
+	}
+	v.failIf(v.c.Mode == Dev, "pages.client_id", "nobody has to sign in to look at dev's pages: remove it")
+	at, err := url.Parse(v.c.PublicURL)
+	v.failIf(err != nil || at.Scheme != "https" && !isLoopback(at.Hostname()), "public_url",
+		"people sign in only over https, and are sent back to where they came from: set the URL by which browsers know this server")
+	switch issuer := v.c.PagesIssuer(); {
+	case issuer == "":
+		v.fail("pages.issuer", "there are several issuers: name the one at which people sign in")
+	case strings.ContainsAny(issuer, "{}"):
+		v.fail("pages.issuer", "%s stands for many tenants: name the one whose people sign in", issuer)
+	case !slices.ContainsFunc(v.c.Identity.Issuers, func(i Issuer) bool { return issuerCovers(i.URL, issuer) }):
+		v.fail("pages.issuer", "the tokens of %s are not believed: add it to identity.issuers", issuer)
+	}
+	v.failIf(p.Session < time.Minute, "pages.session", "write at least 1m")
+}
+
+// issuerCovers reports whether an issuer, or a template for many, is the one named.
+func issuerCovers(known, named string) bool {
+	before, after, many := strings.Cut(known, "{tenantid}")
+	return known == named || many && strings.HasPrefix(named, before) && strings.HasSuffix(named, after)
 }
 
 func isLoopback(host string) bool {

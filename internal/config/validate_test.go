@@ -65,6 +65,18 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 		}},
 		{key: "identity.applications", about: "remove it", modes: serve, change: func(c *config.Config) { c.Identity.Applications = []config.Application{{ID: "a"}} }},
 		{key: "identity.users", about: "remove it", modes: serve, change: func(c *config.Config) { c.Identity.Users = []config.User{{UPN: "a"}} }},
+		{key: "pages.client_id", about: "leave out the rest", change: func(c *config.Config) { c.Pages.Issuer = "https://a.example" }},
+		{key: "pages.client_id", about: "remove it", modes: dev, change: pages()},
+		{key: "public_url", about: "sent back", modes: serve, change: pages(func(c *config.Config) { c.PublicURL = "" })},
+		{key: "public_url", about: "only over https", modes: serve, change: pages(func(c *config.Config) { c.PublicURL = "http://graph.example.org" })},
+		{key: "pages.issuer", about: "not believed", modes: serve, change: pages(func(c *config.Config) { c.Pages.Issuer = "https://elsewhere.example" })},
+		{key: "pages.issuer", about: "several", modes: serve, change: pages(func(c *config.Config) {
+			c.Identity.Issuers = append(c.Identity.Issuers, config.Issuer{URL: "https://second.example"})
+		})},
+		{key: "pages.issuer", about: "many tenants", modes: serve, change: pages(func(c *config.Config) {
+			c.Identity.Issuers = []config.Issuer{{URL: "https://login.example/{tenantid}/v2.0"}}
+		})},
+		{key: "pages.session", about: "1m", modes: serve, change: pages(func(c *config.Config) { c.Pages.Session = time.Second })},
 		{key: "listen.https", about: "tls.certificate", modes: serve, change: func(c *config.Config) { c.Listen.HTTPS = ":8443" }},
 		{key: "tls.local_ca", about: "listen.https off", modes: dev, change: func(c *config.Config) { c.TLS.LocalCA = "" }},
 		{key: "identity.tenant", about: "write a GUID", modes: dev, change: func(c *config.Config) { c.Identity.Tenant = "contoso" }},
@@ -192,5 +204,26 @@ func TestNearestKey(t *testing.T) {
 		if err == nil || !strings.HasSuffix(err.Error(), "did you mean "+s.Key+"?") {
 			t.Errorf("%s: %v", s.Key, err)
 		}
+	}
+}
+
+// pages configures the pages, and then changes something.
+func pages(change ...func(*config.Config)) func(*config.Config) {
+	return func(c *config.Config) {
+		c.PublicURL, c.Pages.ClientID = "https://graph.example.org", "pages"
+		c.Identity.Issuers = []config.Issuer{{URL: "https://login.example"}}
+		for _, f := range change {
+			f(c)
+		}
+	}
+}
+
+func TestPagesOfATemplatesTenant(t *testing.T) {
+	t.Parallel()
+	c := config.Default(config.Serve)
+	c.Data, c.PublicURL, c.Pages.ClientID, c.Pages.Issuer = "x", "https://graph.example.org", "pages", "https://login.example/one/v2.0"
+	c.Identity.Issuers = []config.Issuer{{URL: "https://login.example/{tenantid}/v2.0"}}
+	if err := c.Validate(); err != nil || c.PagesIssuer() != c.Pages.Issuer {
+		t.Error(err)
 	}
 }

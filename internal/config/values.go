@@ -191,6 +191,8 @@ type Application struct {
 	Name   string
 	Secret heliograph.Secret
 	Roles  []string // nil: every application permission
+	// RedirectURIs are where people may be sent back to. Nil: to this machine.
+	RedirectURIs []string
 }
 
 // User is a person that dev's issuer knows.
@@ -200,6 +202,7 @@ type User struct {
 	Tenant         heliograph.TenantID
 	Name           string
 	Password       heliograph.Secret // empty: any
+	Roles          []string          // that applications have given
 	DirectoryRoles []string
 }
 

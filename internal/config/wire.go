@@ -15,17 +15,19 @@ type applicationWire struct {
 	Name   string   `yaml:"name,omitempty"`
 	Secret string   `yaml:"secret,omitempty"`
 	Roles  []string `yaml:"roles,omitempty"`
+
+	RedirectURIs []string `yaml:"redirect_uris,omitempty"`
 }
 
 func (w applicationWire) application() (Application, error) {
 	if w.ID == "" {
 		return Application{}, errors.New("an application needs an id")
 	}
-	return Application{ID: heliograph.AppID(w.ID), Name: w.Name, Secret: heliograph.NewSecret(w.Secret), Roles: w.Roles}, nil
+	return Application{ID: heliograph.AppID(w.ID), Name: w.Name, Secret: heliograph.NewSecret(w.Secret), Roles: w.Roles, RedirectURIs: w.RedirectURIs}, nil
 }
 
 func showApplication(a Application) *yaml.Node {
-	return object(applicationWire{ID: string(a.ID), Name: a.Name, Secret: masked(a.Secret), Roles: a.Roles})
+	return object(applicationWire{ID: string(a.ID), Name: a.Name, Secret: masked(a.Secret), Roles: a.Roles, RedirectURIs: a.RedirectURIs})
 }
 
 // userWire is a user as the file writes it.
@@ -35,6 +37,7 @@ type userWire struct {
 	Tenant         string   `yaml:"tenant,omitempty"`
 	Name           string   `yaml:"name,omitempty"`
 	Password       string   `yaml:"password,omitempty"`
+	Roles          []string `yaml:"roles,omitempty"`
 	DirectoryRoles []string `yaml:"directory_roles,omitempty"`
 }
 
@@ -44,14 +47,14 @@ func (w userWire) user() (User, error) {
 	}
 	return User{
 		UPN: w.UPN, ID: heliograph.ObjectID(strings.ToLower(w.ID)), Tenant: heliograph.TenantID(strings.ToLower(w.Tenant)),
-		Name: w.Name, Password: heliograph.NewSecret(w.Password), DirectoryRoles: w.DirectoryRoles,
+		Name: w.Name, Password: heliograph.NewSecret(w.Password), Roles: w.Roles, DirectoryRoles: w.DirectoryRoles,
 	}, nil
 }
 
 func showUser(u User) *yaml.Node {
 	return object(userWire{
 		UPN: u.UPN, ID: string(u.ID), Tenant: string(u.Tenant), Name: u.Name, Password: masked(u.Password),
-		DirectoryRoles: u.DirectoryRoles,
+		Roles: u.Roles, DirectoryRoles: u.DirectoryRoles,
 	})
 }
 

@@ -69,7 +69,9 @@ func (v *Verifier) check(ctx context.Context, token string, now time.Time) (*ver
 	if now.Add(skew).Before(said.notBefore) {
 		return nil, unauthenticated("not_yet_valid", lifetimeText)
 	}
-	if !slices.ContainsFunc(said.audiences, func(a string) bool { return slices.Contains(v.audiences, a) }) {
+	if v.isOwn(said) {
+		said.app, said.kind = string(v.own), "user"
+	} else if !slices.ContainsFunc(said.audiences, func(a string) bool { return slices.Contains(v.audiences, a) }) {
 		return nil, refuse("audience", "Invalid audience: the token is for %s, this server is %s.",
 			excerpt(strings.Join(said.audiences, " ")), strings.Join(v.audiences, " or "))
 	}
@@ -81,11 +83,19 @@ func (v *Verifier) check(ctx context.Context, token string, now time.Time) (*ver
 	if err != nil {
 		return nil, err
 	}
+	if caller.Delegated && v.own != "" && caller.App == v.own {
+		caller.Roles = ownRoles(said.roles)
+	}
 	until := now.Add(trustFor)
 	if said.expires.Before(until) {
 		until = said.expires
 	}
 	return &verified{caller: caller, until: until, source: from.source, keys: keys}, nil
+}
+
+// isOwn reports whether a token is an ID token of this server's own application: the application is then what it is for.
+func (v *Verifier) isOwn(said *claims) bool {
+	return v.own != "" && len(said.audiences) == 1 && lowerGUID(said.audiences[0]) == string(v.own) && (said.app == "" || lowerGUID(said.app) == string(v.own))
 }
 
 // parse reads the compact form, and only that: go-jose by itself also takes white space and the JSON form.

@@ -106,6 +106,16 @@ func (c *claims) caller(tenant heliograph.TenantID) (*heliograph.Caller, error) 
 	return caller, nil
 }
 
+// ownRoles are the roles of a user that are permissions of Heliograph's own.
+func ownRoles(roles []string) (own []string) {
+	for _, name := range []string{heliograph.PermissionPublish, heliograph.PermissionControl} {
+		if slices.Contains(roles, name) {
+			own = append(own, name)
+		}
+	}
+	return own
+}
+
 // validID reports whether s can name an application or a directory object: such ids become part of paths.
 func validID(s string) bool {
 	if s == "" || len(s) > maxID {

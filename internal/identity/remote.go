@@ -227,9 +227,9 @@ func short(err error) string {
 	return text
 }
 
-// newClient returns the client that issuers are asked with: bounded answers, few redirects, never from TLS to none.
-func newClient(o Options) *http.Client {
-	transport := o.Transport
+// Client returns the client that issuers are asked with: bounded answers, few redirects, never from TLS to none. A nil
+// transport is one that goes directly, or by the proxy that the environment names.
+func Client(transport http.RoundTripper) *http.Client {
 	if transport == nil {
 		transport = &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,

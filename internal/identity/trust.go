@@ -48,7 +48,7 @@ func newTrust(o Options) (trust, error) {
 	if o.Local != nil {
 		t.locally = &localKeys{issuer: o.Local}
 	}
-	client := newClient(o)
+	client := Client(o.Transport)
 	for _, i := range o.Issuers {
 		one, err := newTrusted(i, o.AllowHTTP)
 		if err != nil {

@@ -58,6 +58,10 @@ type Options struct {
 	Local LocalIssuer
 	// Audiences are the names that tokens may call this server by. Nil: Graph's (contract 8.1).
 	Audiences []string
+	// Own is this server's own application, which people sign in to its pages with. Nothing stands between it and its
+	// user: what an application needs a permission of Heliograph's own for (heliograph.PermissionControl), that user needs
+	// a role of the same name for. Its ID tokens are believed as well as access tokens. Empty: there is none.
+	Own heliograph.AppID
 	// Now tells the time. Required.
 	Now func() time.Time
 	// Transport carries discovery requests. Nil: directly, or by the proxy that the environment names.
@@ -88,6 +92,7 @@ func DefaultAudiences() []string {
 type Verifier struct {
 	trust
 	audiences []string
+	own       heliograph.AppID
 	now       func() time.Time
 	cache     *tokenCache
 	hits      atomic.Uint64
@@ -96,7 +101,7 @@ type Verifier struct {
 
 // New returns a verifier. It contacts nobody: a server starts while its issuer is down.
 func New(o Options) (*Verifier, error) {
-	v := &Verifier{audiences: o.Audiences, now: o.Now, cache: newTokenCache(o.CachedTokens)}
+	v := &Verifier{audiences: o.Audiences, own: heliograph.AppID(lowerGUID(string(o.Own))), now: o.Now, cache: newTokenCache(o.CachedTokens)}
 	if v.audiences == nil {
 		v.audiences = DefaultAudiences()
 	}

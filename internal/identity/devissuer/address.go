@@ -9,8 +9,8 @@ import (
 	"heliograph.dev/internal/origin"
 )
 
-// template is the tenant in what is said of all tenants, as Entra writes it.
-const template = "{tenantid}"
+// eachTenant is the tenant in what is said of all tenants, as Entra writes it.
+const eachTenant = "{tenantid}"
 
 // microsoftHosts are the names that the login service has. In a takeover we are reached by them.
 func microsoftHosts() []string {

@@ -24,6 +24,8 @@ type Application struct {
 	Secret heliograph.Secret
 	// Roles are its application permissions. Nil: all.
 	Roles []string
+	// RedirectURIs are where people who sign in may be sent back to. Nil: to this machine.
+	RedirectURIs []string
 }
 
 // User is a person who is known.
@@ -33,8 +35,9 @@ type User struct {
 	Object   heliograph.ObjectID // empty: follows from tenant and UPN
 	Name     string              // empty: follows from the UPN
 	Password heliograph.Secret   // empty: any will do
-	// DirectoryRoles are template ids (contract 8.1).
-	DirectoryRoles []string
+	// Roles are those that applications have given the user, and DirectoryRoles the directory's, by template id
+	// (contract 8.1).
+	Roles, DirectoryRoles []string
 }
 
 // UserID returns the object id of a user who is not configured.

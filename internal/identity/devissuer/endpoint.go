@@ -43,8 +43,22 @@ func (i *Issuer) route(path string) (endpoint, place) {
 		return i.publicKeys, at
 	case "discovery/instance":
 		return i.instance, at
-	case "oauth2/v2.0/authorize", "oauth2/authorize", "oauth2/v2.0/devicecode", "oauth2/devicecode":
-		return i.interactive, at
+	case "oauth2/v2.0/authorize":
+		return i.authorize, at
+	case "oauth2/authorize":
+		at.v1 = true
+		return i.authorize, at
+	case "oauth2/v2.0/devicecode":
+		return i.deviceCode, at
+	case "oauth2/devicecode":
+		at.v1 = true
+		return i.deviceCode, at
+	case "oauth2/deviceauth":
+		return i.deviceSignIn, at
+	case "oauth2/v2.0/logout", "oauth2/logout":
+		return i.logout, at
+	case "oauth2/nativeclient":
+		return i.nativeClient, at
 	}
 	if kind, user, _ := strings.Cut(rest, "/"); strings.EqualFold(kind, "userrealm") && strings.EqualFold(tenant, "common") && user != "" {
 		return i.userRealm, at
@@ -79,10 +93,12 @@ type discoveryDocument struct {
 	SigningAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
 	ResponseTypes         []string `json:"response_types_supported"`
 	GrantTypes            []string `json:"grant_types_supported"`
+	ChallengeMethods      []string `json:"code_challenge_methods_supported"`
 	Scopes                []string `json:"scopes_supported"`
 	Issuer                string   `json:"issuer"`
 	AuthorizationEndpoint string   `json:"authorization_endpoint"`
 	DeviceEndpoint        string   `json:"device_authorization_endpoint"`
+	EndSessionEndpoint    string   `json:"end_session_endpoint"`
 	Claims                []string `json:"claims_supported"`
 	TenantRegion          *string  `json:"tenant_region_scope"`
 	CloudInstance         string   `json:"cloud_instance_name"`
@@ -107,14 +123,16 @@ func (i *Issuer) discovery(w http.ResponseWriter, r *http.Request, at place) {
 		ResponseModes:         []string{"query", "fragment", "form_post"},
 		SubjectTypes:          []string{"pairwise"},
 		SigningAlgorithms:     []string{"RS256"},
-		ResponseTypes:         []string{"code", "id_token", "code id_token", "token"},
-		GrantTypes:            []string{grantClient, grantPassword, grantRefresh},
+		ResponseTypes:         []string{"code", "id_token", "code id_token"},
+		GrantTypes:            []string{grantClient, grantPassword, grantRefresh, grantCode, grantDevice},
+		ChallengeMethods:      []string{"S256", "plain"},
 		Scopes:                []string{"openid", "profile", "email", "offline_access"},
 		Issuer:                issuer,
 		AuthorizationEndpoint: oauth + "/authorize",
 		DeviceEndpoint:        oauth + "/devicecode",
+		EndSessionEndpoint:    oauth + "/logout",
 		Claims: []string{
-			"sub", "iss", "aud", "exp", "iat", "nbf", "name", "oid", "preferred_username", "tid", "upn", "ver", "scp", "roles", "wids",
+			"sub", "iss", "aud", "exp", "iat", "nbf", "nonce", "name", "oid", "preferred_username", "tid", "upn", "ver", "scp", "roles", "wids",
 		},
 		CloudInstance: "microsoftonline.com",
 		GraphHost:     "graph.microsoft.com",
@@ -128,7 +146,7 @@ func (i *Issuer) issuerAt(at place) (string, error) {
 		return "", err
 	}
 	if anyTenant {
-		return issuerURL(at.base, template, at.v1), nil
+		return issuerURL(at.base, eachTenant, at.v1), nil
 	}
 	return issuerURL(at.base, string(tenant), at.v1), nil
 }
@@ -226,13 +244,6 @@ func (i *Issuer) userRealm(w http.ResponseWriter, r *http.Request, at place) {
 	writePublic(w, r, map[string]string{
 		"ver": "1.0", "account_type": "Managed", "domain_name": domain,
 		"cloud_instance_name": "microsoftonline.com", "cloud_audience_urn": "urn:federation:MicrosoftOnline",
-	})
-}
-
-func (i *Issuer) interactive(w http.ResponseWriter, r *http.Request, _ place) {
-	writeFault(w, r, i.now(), &fault{
-		http.StatusBadRequest, "unsupported_response_type", 70005,
-		"The development issuer has no interactive sign-in. Use the client_credentials or the password grant.",
 	})
 }
 

@@ -55,16 +55,27 @@ type faultBody struct {
 
 func writeFault(w http.ResponseWriter, r *http.Request, now time.Time, f *fault) {
 	trace, correlation := heliograph.NewGUID().String(), correlationID(r)
-	stamp := now.UTC().Format("2006-01-02 15:04:05Z")
+	stamp := now.UTC().Format(faultStamp)
 	writePrivate(w, correlation, f.status, &faultBody{
 		Error:         f.code,
-		Description:   fmt.Sprintf("%s Trace ID: %s Correlation ID: %s Timestamp: %s", f.Error(), trace, correlation, stamp),
+		Description:   f.describe(trace, correlation, stamp),
 		Codes:         []int{f.number},
 		Timestamp:     stamp,
 		TraceID:       trace,
 		CorrelationID: correlation,
-		URI:           fmt.Sprintf("https://login.microsoftonline.com/error?code=%d", f.number),
+		URI:           f.uri(),
 	})
+}
+
+const faultStamp = "2006-01-02 15:04:05Z"
+
+// describe returns the text with what Entra adds to it.
+func (f *fault) describe(trace, correlation, stamp string) string {
+	return fmt.Sprintf("%s Trace ID: %s Correlation ID: %s Timestamp: %s", f.Error(), trace, correlation, stamp)
+}
+
+func (f *fault) uri() string {
+	return fmt.Sprintf("https://login.microsoftonline.com/error?code=%d", f.number)
 }
 
 // writeInternal answers for an error that is ours, and logs it: the client is not told.

@@ -19,6 +19,9 @@ const (
 	grantClient   = "client_credentials"
 	grantPassword = "password"
 	grantRefresh  = "refresh_token"
+	grantCode     = "authorization_code"
+	grantDevice   = "urn:ietf:params:oauth:grant-type:device_code"
+	grantDeviceV1 = "device_code"
 )
 
 const maxForm = 64 << 10
@@ -59,9 +62,14 @@ type tokenRequest struct {
 	anyTenant bool
 	app       Application
 	proof     string
+	origin    string // of the script in a browser that asks, or empty
+	nonce     string // that the ID token is to repeat
 }
 
 func (i *Issuer) token(w http.ResponseWriter, r *http.Request, at place) {
+	if allowScript(w, r) {
+		return
+	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		writeFault(w, r, i.now(), badRequest("invalid_request", 900561,
@@ -85,7 +93,7 @@ func (i *Issuer) answer(r *http.Request, at place) (any, error) {
 	if err := r.ParseForm(); err != nil {
 		return nil, badRequest("invalid_request", 90014, "The request body is not a form of at most %d bytes.", maxForm)
 	}
-	q := &tokenRequest{place: at, form: r.PostForm}
+	q := &tokenRequest{place: at, form: r.PostForm, origin: r.Header.Get("Origin")}
 	var err error
 	if q.tenantID, q.anyTenant, err = i.resolveTenant(at.tenant); err != nil {
 		return nil, unknownTenant(at.tenant)
@@ -104,6 +112,10 @@ func (i *Issuer) answer(r *http.Request, at place) (any, error) {
 		return i.passwordGrant(r.Context(), q)
 	case grantRefresh:
 		return i.refreshGrant(r.Context(), q)
+	case grantCode:
+		return i.codeGrant(r.Context(), q)
+	case grantDevice, grantDeviceV1:
+		return i.deviceGrant(r.Context(), q)
 	}
 	return nil, badRequest("unsupported_grant_type", 70003, "The app requested an unsupported grant type '%s'.", cut(kind))
 }
@@ -232,6 +244,7 @@ func (i *Issuer) userGrant(ctx context.Context, q *tokenRequest, wants *wishes, 
 func (i *Issuer) granted(q *tokenRequest, wants *wishes) *grant {
 	return &grant{
 		base: q.base, v1: q.v1, tenant: q.tenantID, app: q.app, proof: q.proof, audience: wants.audience, lifetime: i.lifetime,
+		origin: q.origin, nonce: q.nonce,
 	}
 }
 
@@ -261,14 +274,18 @@ func (i *Issuer) respond(ctx context.Context, g *grant, wants *wishes) (any, err
 	}, nil
 }
 
+// clientInfo names a user as MSAL's caches do.
+func clientInfo(user *User) (string, error) {
+	info, err := json.Marshal(map[string]string{"uid": string(user.Object), "utid": string(user.Tenant)})
+	return base64.RawURLEncoding.EncodeToString(info), err
+}
+
 // addUser adds what only users get.
 func (i *Issuer) addUser(ctx context.Context, answer *tokenAnswer, g *grant, wants *wishes) (err error) {
 	answer.Scope = wants.scopeAnswer(g.scopes)
-	info, err := json.Marshal(map[string]string{"uid": string(g.user.Object), "utid": string(g.tenant)})
-	if err != nil {
+	if answer.ClientInfo, err = clientInfo(g.user); err != nil {
 		return err
 	}
-	answer.ClientInfo = base64.RawURLEncoding.EncodeToString(info)
 	if wants.openID {
 		if answer.IDToken, err = i.id(ctx, g); err != nil {
 			return err

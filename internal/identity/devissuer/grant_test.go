@@ -289,7 +289,9 @@ func TestFaults(t *testing.T) {
 		{"nothing", "", form(), 400, "invalid_request", 900144},
 		{"no application", "", client("client_id", ""), 400, "invalid_request", 900144},
 		{"application that would be a path", "", client("client_id", "a/b"), 400, "unauthorized_client", 700016},
-		{"grant that is not spoken", "", client("grant_type", "device_code"), 400, "unsupported_grant_type", 70003},
+		{"grant that is not spoken", "", client("grant_type", "implicit"), 400, "unsupported_grant_type", 70003},
+		{"no code", "", client("grant_type", "authorization_code"), 400, "invalid_request", 900144},
+		{"no device code", "", client("grant_type", "device_code"), 400, "invalid_request", 900144},
 		{"no secret", "", client("client_secret", ""), 401, "invalid_client", 7000216},
 		{"no scope", "", client("scope", ""), 400, "invalid_request", 900144},
 		{"scope that is not .default", "", client("scope", graph+"/Mail.Read"), 400, "invalid_scope", 1002012},
@@ -326,7 +328,6 @@ func TestFaults(t *testing.T) {
 		})
 	}
 	wantFault(t, w.get(t, "/common/oauth2/v2.0/token"), 400, "invalid_request", 900561)
-	wantFault(t, w.get(t, "/common/oauth2/v2.0/authorize?response_type=code"), 400, "unsupported_response_type", 70005)
 	wantFault(t, w.get(t, "/nowhere/v2.0/.well-known/openid-configuration"), 400, "invalid_request", 90002)
 	wantFault(t, w.get(t, "/nowhere/discovery/keys"), 400, "invalid_request", 90002)
 }

@@ -4,8 +4,11 @@
 //
 // Below /{tenant}/ it answers, in any case of letters:
 //
-//	POST oauth2/v2.0/token                       client_credentials, password, refresh_token
+//	POST oauth2/v2.0/token                       client_credentials, password, refresh_token, authorization_code, device_code
 //	POST oauth2/token                            the same in the v1 form (resource= instead of scope=)
+//	GET  oauth2/v2.0/authorize                   and oauth2/authorize: a page to sign in on
+//	POST oauth2/v2.0/devicecode                  and oauth2/devicecode; oauth2/deviceauth is the page for it
+//	GET  oauth2/v2.0/logout                      and oauth2/logout
 //	GET  v2.0/.well-known/openid-configuration   and .well-known/openid-configuration (v1)
 //	GET  discovery/v2.0/keys                     and discovery/keys (v1)
 //	GET  discovery/instance, userrealm/{user}    what MSAL asks before it signs in
@@ -22,7 +25,15 @@
 // waits for it. With a key file, tokens stay valid across restarts. The file is PEM: for each key, newest first, a
 // PRIVATE KEY (PKCS #8) and its CERTIFICATE, then the key that seals refresh tokens.
 //
-// Tokens are stateless: nothing is kept per token or per user. All methods may be called concurrently.
+// Tokens are stateless: nothing is kept per token or per user. What is kept, in memory and bounded, are the codes that
+// were redeemed, until they end, and the sign-ins of devices that are under way.
+//
+// Who signs in on a page is not asked for proof unless the user has a password. What keeps a page of another site from
+// signing in in a developer's name: a person is sent back only to this machine, or to where a configured application
+// says; a form is taken from this issuer's own page only; and a script may redeem a code only from the origin that the
+// code was sent to.
+//
+// All methods may be called concurrently.
 package devissuer
 
 import (
@@ -48,6 +59,7 @@ const graphID = "00000003-0000-0000-c000-000000000000"
 const (
 	defaultTokenLifetime   = time.Hour
 	defaultRefreshLifetime = 90 * 24 * time.Hour
+	scriptRefreshLifetime  = 24 * time.Hour // of a refresh token in a browser
 )
 
 // Options says what the issuer knows. The zero value but for Now is useful: everybody may enter.
@@ -91,6 +103,8 @@ type Issuer struct {
 	audience string
 	now      func() time.Time
 	logger   *slog.Logger
+	redeemed redeemed
+	devices  devices
 }
 
 // New returns an issuer. When no key file has a key, one is being made in the background.

@@ -2,8 +2,6 @@ package devissuer
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -23,45 +21,35 @@ type refreshClaims struct {
 	User    string              `json:"u"` // as named when the user signed in
 	Scope   []string            `json:"s"`
 	Aud     string              `json:"r,omitempty"` // v1's resource
+	Origin  string              `json:"o,omitempty"` // of the script that redeemed the code, and alone may go on
 	Expires int64               `json:"e"`
 }
 
 func (i *Issuer) sealRefresh(ctx context.Context, g *grant, wants *wishes) (string, error) {
-	keys, err := i.keys.get(ctx)
-	if err != nil {
-		return "", err
+	lifetime := defaultRefreshLifetime
+	if g.origin != "" {
+		lifetime = scriptRefreshLifetime
 	}
-	plain, err := json.Marshal(&refreshClaims{
-		Tenant: g.tenant, App: g.app.ID, User: g.user.UPN, Scope: wants.words, Aud: g.audience,
-		Expires: i.now().Add(defaultRefreshLifetime).Unix(),
+	sealed, err := i.seal(ctx, refreshUse, &refreshClaims{
+		Tenant: g.tenant, App: g.app.ID, User: g.user.UPN, Scope: wants.words, Aud: g.audience, Origin: g.origin,
+		Expires: i.now().Add(lifetime).Unix(),
 	})
-	if err != nil {
-		return "", err
-	}
-	sealed := keys.sealer.Seal(nil, nil, plain, []byte(refreshUse)) //nolint:gosec // G407: this AEAD draws its nonces itself and wants none
-	return refreshPrefix + base64.RawURLEncoding.EncodeToString(sealed), nil
+	return refreshPrefix + sealed, err
 }
 
 func (i *Issuer) openRefresh(ctx context.Context, token string) (*refreshClaims, error) {
-	keys, err := i.keys.get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	malformed := badRequest("invalid_grant", 9002313, "Invalid request. Request is malformed or invalid: the refresh token is not one of this issuer's.")
-	sealed, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, refreshPrefix))
-	if err != nil {
-		return nil, malformed
-	}
-	plain, err := keys.sealer.Open(nil, nil, sealed, []byte(refreshUse))
-	if err != nil {
-		return nil, malformed
-	}
 	var c refreshClaims
-	if err := json.Unmarshal(plain, &c); err != nil {
-		return nil, malformed
+	if ok, err := i.unseal(ctx, refreshUse, strings.TrimPrefix(token, refreshPrefix), &c); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, badRequest("invalid_grant", 9002313, "Invalid request. Request is malformed or invalid: the refresh token is not one of this issuer's.")
 	}
 	if ended := time.Unix(c.Expires, 0).UTC(); !i.now().Before(ended) {
-		return nil, badRequest("invalid_grant", 700082, "The refresh token has expired due to inactivity. It ended on %s.", ended.Format(time.RFC3339))
+		number := 700082
+		if c.Origin != "" {
+			number = 700084
+		}
+		return nil, badRequest("invalid_grant", number, "The refresh token has expired due to inactivity. It ended on %s.", ended.Format(time.RFC3339))
 	}
 	return &c, nil
 }
@@ -78,6 +66,9 @@ func (i *Issuer) refreshGrant(ctx context.Context, q *tokenRequest) (any, error)
 	}
 	if kept.App != q.app.ID {
 		return nil, badRequest("invalid_grant", 700005, "The refresh token was issued to another application.")
+	}
+	if q.origin != kept.Origin {
+		return nil, foreignScript(q.origin)
 	}
 	if !q.anyTenant && q.tenantID != kept.Tenant {
 		return nil, badRequest("invalid_grant", 50020, "The refresh token was issued in the tenant '%s', not in '%s'.", kept.Tenant, q.tenantID)

@@ -59,6 +59,10 @@ type idClaims struct {
 	UPN               string `json:"upn"`
 	UTI               string `json:"uti"`
 	Version           string `json:"ver"`
+
+	CodeHash string   `json:"c_hash,omitempty"`
+	Nonce    string   `json:"nonce,omitempty"`
+	Roles    []string `json:"roles,omitempty"`
 }
 
 // grant is what a token says, before it is one.
@@ -73,6 +77,9 @@ type grant struct {
 	scopes   []string
 	roles    []string
 	lifetime time.Duration
+	origin   string // of the script that may refresh, or empty
+	nonce    string // for the ID token
+	code     string // that an ID token comes with, when it does
 }
 
 // access makes the access token.
@@ -107,7 +114,7 @@ func (i *Issuer) access(ctx context.Context, g *grant) (string, time.Time, error
 func (c *accessClaims) ofUser(g *grant) {
 	c.Object, c.Subject, c.IDType = string(g.user.Object), subject(g), "user"
 	c.Name, c.UPN, c.PreferredUsername = g.user.Name, g.user.UPN, g.user.UPN
-	c.Scopes, c.DirectoryRoles = strings.Join(g.scopes, " "), g.user.DirectoryRoles
+	c.Scopes, c.Roles, c.DirectoryRoles = strings.Join(g.scopes, " "), g.user.Roles, g.user.DirectoryRoles
 	if isGUID(g.user.UPN) { // named by object id: nobody knows the UPN
 		c.Name, c.UPN, c.PreferredUsername = "", "", ""
 	}
@@ -120,10 +127,14 @@ func (i *Issuer) id(ctx context.Context, g *grant) (string, error) {
 		Audience: string(g.app.ID), Issuer: issuerURL(g.base, string(g.tenant), g.v1), Tenant: string(g.tenant), Version: "2.0",
 		IssuedAt: now.Unix(), NotBefore: now.Unix(), Expires: now.Add(g.lifetime).Unix(),
 		Name: g.user.Name, UPN: g.user.UPN, PreferredUsername: g.user.UPN, Object: string(g.user.Object),
-		Subject: subject(g), RH: "1." + opaque(40) + ".", UTI: opaque(16),
+		Subject: subject(g), RH: "1." + opaque(40) + ".", UTI: opaque(16), Nonce: g.nonce, Roles: g.user.Roles,
 	}
 	if g.v1 {
 		c.Version = "1.0"
+	}
+	if g.code != "" { // OpenID Connect Core, 3.3.2.11
+		sum := sha256.Sum256([]byte(g.code))
+		c.CodeHash = base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 	}
 	return i.sign(ctx, c)
 }
