@@ -1,6 +1,8 @@
 package app
 
 import (
+	"strings"
+
 	"heliograph.dev"
 	"heliograph.dev/internal/deliver"
 	"heliograph.dev/internal/deliveries"
@@ -20,6 +22,7 @@ func (r recorder) Record(attempt *heliograph.Attempt, givenUp heliograph.Reason,
 		kept[i] = deliveries.Notified{
 			ID: n.ID, Subscription: n.Subscription, Change: n.Change, Position: n.Position, Tenant: n.Tenant, App: n.App,
 			Attempts: n.Attempts, Accepted: n.Accepted, Lifecycle: n.Lifecycle, Told: n.Told,
+			Resource: strings.Clone(n.Resource), Type: n.Type,
 		}
 	}
 	r.book.Add(attempt, givenUp, kept, len(notifications), body)

@@ -155,6 +155,8 @@ type Notification struct {
 	Lifecycle    heliograph.LifecycleEvent // 0 for a change
 	Told         string                    // why a lifecycle notification tells it
 	Traceparent  string                    // of the change
+	Resource     string                    // of the change; empty for a notice. It shares memory with its frame
+	Type         heliograph.ChangeType     // of the change
 }
 
 // Limits bound what delivery takes.

@@ -263,6 +263,8 @@ func (p *pending) notification() Notification {
 	}
 	if c.Notice != nil {
 		n.Lifecycle, n.Told = c.Notice.Event, c.Notice.Reason
+	} else {
+		n.Resource, n.Type = c.Resource, c.Type
 	}
 	return n
 }

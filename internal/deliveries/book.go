@@ -33,6 +33,8 @@ type Notified struct {
 	Accepted     time.Time
 	Lifecycle    heliograph.LifecycleEvent // 0 for a change
 	Told         string                    // why a lifecycle notification tells it
+	Resource     string                    // of a change
+	Type         heliograph.ChangeType     // of a change
 }
 
 // Delivery is one POST, or one notification that was given up.
@@ -80,6 +82,7 @@ type Book struct {
 	well    int
 	failed  int
 	skipped uint64
+	more    chan struct{} // closed at the next delivery; nil when nobody waits
 }
 
 // last are a subscription's latest deliveries.
@@ -143,6 +146,7 @@ func (b *Book) Add(attempt *heliograph.Attempt, givenUp heliograph.Reason, notif
 	for i := range notifications {
 		b.noteLocked(notifications[i].Subscription, d)
 	}
+	b.wakeLocked()
 }
 
 // forgetBody puts a copy without the body in the place of a delivery: readers may hold the other.
