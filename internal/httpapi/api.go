@@ -87,6 +87,13 @@ type Options struct {
 	Endpoints  Endpoints
 	// Outlines is behind GET /control/v1/subscriptions. Nil: there are no such routes.
 	Outlines Outlines
+	// Follower is behind GET /control/v1/events, Changes behind /control/v1/changes, Pulse behind /control/v1/pulse and
+	// /control/v1/endpoints/history. Nil: there are no such routes.
+	Follower Follower
+	Changes  Changes
+	Pulse    Pulse
+	// Pages is what a browser is shown at /. Nil: a list of addresses.
+	Pages http.Handler
 	// MayForce lets operators force the state of an endpoint.
 	MayForce bool
 	// Advice says what the owner of a subscription should know, in sentences for the Heliograph-Advice header. May be nil.
@@ -145,6 +152,8 @@ type API struct {
 	updates    shape[renewal]
 	metrics    *metrics
 	diagnostic string
+	streams    *streams
+	controls   []string
 	openAPI    func() (json.RawMessage, error)
 	properties []string
 }
@@ -157,13 +166,14 @@ func New(opts Options) (*API, error) {
 	if opts.Metrics == nil {
 		opts.Metrics = prometheus.NewRegistry()
 	}
-	a := &API{opts: opts, limits: opts.Limits.withDefaults(), create: createShape(), updates: updateShape(), diagnostic: diagnosticOf(opts.Node)}
+	a := &API{opts: opts, limits: opts.Limits.withDefaults(), create: createShape(), updates: updateShape(), diagnostic: diagnosticOf(opts.Node), streams: newStreams()}
 	a.properties, a.openAPI = propertyNames(), sync.OnceValues(openAPIAsJSON)
 	var err error
 	if a.metrics, err = newMetrics(opts.Metrics); err != nil {
 		return nil, err
 	}
-	a.router = newRouter(a.routes())
+	table := a.routes()
+	a.router, a.controls = newRouter(table), controlsOf(table)
 	return a, nil
 }
 

@@ -55,6 +55,8 @@ type notifiedView struct {
 	LifecycleEvent string `json:"lifecycleEvent,omitempty"`
 	// LifecycleReason is why the owner is told.
 	LifecycleReason string `json:"lifecycleReason,omitempty"`
+	Resource        string `json:"resource,omitempty"`
+	ChangeType      string `json:"changeType,omitempty"`
 }
 
 func viewOf(d *deliveries.Delivery, whole bool) deliveryView {
@@ -71,6 +73,8 @@ func viewOf(d *deliveries.Delivery, whole bool) deliveryView {
 		}
 		if n.Lifecycle != 0 {
 			one.LifecycleEvent, one.LifecycleReason = n.Lifecycle.String(), n.Told
+		} else {
+			one.Resource, one.ChangeType = n.Resource, n.Type.String()
 		}
 		v.Notifications = append(v.Notifications, one)
 	}
@@ -98,14 +102,21 @@ func readDeliveries(x *exchange) (deliveries.Query, error) {
 			return q, heliograph.Errorf(heliograph.Invalid, "deliveries.query", "%s is not a GUID: %q", id.name, text)
 		}
 	}
-	if text := asked.Get("top"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > mostDeliveries {
-			return q, heliograph.Errorf(heliograph.Invalid, "deliveries.query", "top is a number from 1 to %d, not %q", mostDeliveries, text)
-		}
-		q.Most = n
+	return q, readTop(x, "deliveries.query", mostDeliveries, &q.Most)
+}
+
+// readTop reads how many of a list are wanted, where the query says so.
+func readTop(x *exchange, rule string, most int, top *int) error {
+	text := x.request.URL.Query().Get("top")
+	if text == "" {
+		return nil
 	}
-	return q, nil
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > most {
+		return heliograph.Errorf(heliograph.Invalid, rule, "top is a number from 1 to %d, not %q", most, text)
+	}
+	*top = n
+	return nil
 }
 
 func (a *API) findDeliveries(_ context.Context, caller *heliograph.Caller, q deliveries.Query) ([]deliveries.Delivery, error) {

@@ -12,6 +12,7 @@ import (
 	"heliograph.dev/internal/deliver"
 	"heliograph.dev/internal/deliveries"
 	"heliograph.dev/internal/health"
+	"heliograph.dev/internal/httpapi"
 	"heliograph.dev/internal/lifecycle"
 	"heliograph.dev/internal/subscribe"
 )
@@ -22,9 +23,10 @@ func sentChange() heliograph.GUID { return heliograph.DeriveGUID("change") }
 
 // sent remembers one delivery, which failed, and what it was asked to do.
 type sent struct {
-	asked  deliveries.Query
-	since  time.Time
-	forced map[heliograph.Endpoint]health.State
+	asked   deliveries.Query
+	changes httpapi.ChangesQuery
+	since   time.Time
+	forced  map[heliograph.Endpoint]health.State
 }
 
 func (s *sent) one() deliveries.Delivery {

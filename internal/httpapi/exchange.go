@@ -170,7 +170,7 @@ func (a *API) end(ctx context.Context, x *exchange) {
 		attrs = append(attrs, slog.String("rule", x.rule))
 	}
 	level := slog.LevelInfo
-	if isProbe(x.route) {
+	if isProbe(x.route) || x.isPageLooking(status) {
 		level = slog.LevelDebug
 	}
 	if x.err != nil {
@@ -187,6 +187,11 @@ func (a *API) end(ctx context.Context, x *exchange) {
 
 func isProbe(route string) bool {
 	return route == "/healthz" || route == "/readyz" || route == "/metrics"
+}
+
+// isPageLooking reports whether a page of this server's own has looked at something, as it does again and again.
+func (x *exchange) isPageLooking(status int) bool {
+	return x.request.Header.Get("Sec-Fetch-Site") == "same-origin" && x.request.Method == http.MethodGet && status < http.StatusBadRequest
 }
 
 // causes returns what the log says of an error: what the client was told, and what stands behind it.

@@ -2,6 +2,9 @@ package httpapi
 
 import "slices"
 
+// MostStreams is how many clients may follow at a time.
+const MostStreams = mostStreams
+
 // Routes returns the route table, with lines such as "GET /v1.0/subscriptions/{id}": the reference is held against it.
 func (a *API) Routes() []string {
 	var lines []string

@@ -155,6 +155,7 @@ func all(t *testing.T, change ...func(*httpapi.Options)) *bench {
 	b := newBench(t, append([]func(*httpapi.Options){func(o *httpapi.Options) {
 		o.Handshakes, o.Minter, o.Triggers = handshakes(), &mint{}, fixtures()
 		o.Deliveries, o.Endpoints, o.MayForce, o.Outlines = s, s, true, s
+		o.Follower, o.Changes, o.Pulse = s, s, s
 	}}, change...)...)
 	b.sent = s
 	return b
@@ -314,8 +315,10 @@ func provoke(t *testing.T, o operation, status int) reply {
 		path += "?$select=nothing"
 	case status == 400 && o.id == "outlineSubscriptions":
 		path += "?page=nowhere"
-	case status == 400 && o.id == "listDeliveries":
+	case status == 400 && (o.id == "listDeliveries" || o.id == "listChanges" || o.id == "followDeliveries"):
 		path += "?top=0"
+	case status == 200 && o.id == "followDeliveries":
+		b.api.EndStreams() // or there is no end to it
 	case status == 400:
 		body = "]"
 	case status == 401:

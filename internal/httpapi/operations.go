@@ -73,6 +73,8 @@ type description struct {
 	What      string            `json:"what"`
 	Version   string            `json:"version,omitempty"`
 	Addresses map[string]string `json:"addresses"`
+	// Control are the calls below /control/v1 that this server has, such as "GET deliveries/{id}": what a page offers.
+	Control []string `json:"control"`
 }
 
 func (a *API) describe(context.Context, *heliograph.Caller, none) (description, error) {
@@ -80,11 +82,29 @@ func (a *API) describe(context.Context, *heliograph.Caller, none) (description, 
 		Name:    "Heliograph",
 		What:    "Microsoft Graph's change notifications, self-hosted: subscribe to a resource, and every change of it reaches your endpoint.",
 		Version: a.opts.Version,
+		Control: a.controls,
 	}, nil
 }
 
-// described answers with JSON, or with a page for a browser.
+// controlsOf lists the calls of a table that are below /control/v1.
+func controlsOf(table []route) []string {
+	calls := []string{}
+	for _, to := range table {
+		if to.place == control {
+			calls = append(calls, to.method+" "+to.path)
+		}
+	}
+	return calls
+}
+
+// described answers with JSON, or with the pages for a browser.
 func described(x *exchange, d description) answer {
+	x.writer.Header().Set("Vary", "Accept")
+	forBrowser := strings.Contains(x.request.Header.Get("Accept"), "text/html")
+	if forBrowser && x.api.opts.Pages != nil {
+		x.api.opts.Pages.ServeHTTP(x.writer, x.request)
+		return answer{}
+	}
 	origin := x.origin.String()
 	addresses := [][2]string{
 		{"subscriptions", origin + "/v1.0/subscriptions"},
@@ -99,7 +119,7 @@ func described(x *exchange, d description) answer {
 	for _, at := range addresses {
 		d.Addresses[at[0]] = at[1]
 	}
-	if !strings.Contains(x.request.Header.Get("Accept"), "text/html") {
+	if !forBrowser {
 		return answer{status: http.StatusOK, body: d}
 	}
 	var page strings.Builder

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -108,7 +109,24 @@ func (a *API) routes() []route {
 			route{control, http.MethodPost, "trigger", operator, unlimited, do(a.readTrigger, a.trigger, didTrigger)},
 			route{control, http.MethodGet, "triggers", signedIn, unlimited, do(readNothing, a.listTriggers, listedTriggers)})
 	}
-	return append(table, a.deliveryRoutes()...)
+	return slices.Concat(table, a.deliveryRoutes(), a.watchRoutes())
+}
+
+// watchRoutes are for who looks on, which the pages do.
+func (a *API) watchRoutes() (table []route) {
+	if a.opts.Follower != nil {
+		table = append(table, route{control, http.MethodGet, "events", signedIn, unlimited, a.events})
+	}
+	if a.opts.Changes != nil {
+		table = append(table,
+			route{control, http.MethodGet, "changes", operator, unlimited, do(readChanges, a.recentChanges, listedChanges)})
+	}
+	if a.opts.Pulse != nil {
+		table = append(table,
+			route{control, http.MethodGet, "pulse", operator, unlimited, do(readNothing, a.pulse, shownPulse)},
+			route{control, http.MethodGet, "endpoints/history", operator, unlimited, do(readNothing, a.histories, listedHistories)})
+	}
+	return table
 }
 
 // deliveryRoutes are about what was sent. A caller sees his own application's; control decides whose it is.
