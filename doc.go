@@ -82,9 +82,10 @@
 // [heliograph.dev/internal/app] wires all of this in one list and stops it in the opposite order. Time comes from
 // [heliograph.dev/internal/clock], so that it can be moved. [heliograph.dev/internal/config] reads what the operator
 // says, [heliograph.dev/internal/telemetry] tells what happens, [heliograph.dev/internal/telemetry/trace] what happened
-// to one change, and [heliograph.dev/internal/localca] makes certificates for development. [heliograph.dev/cmd/heliograph] is the binary, [heliograph.dev/internal/cli] its commands,
-// [heliograph.dev/internal/listen] the receiver among them, and [heliograph.dev/internal/doctor] which examines the receivers
-// of others.
+// to one change, [heliograph.dev/internal/pulse] how the last half hour was; [heliograph.dev/internal/pages] shows it to
+// people, and [heliograph.dev/internal/localca] makes certificates for development. [heliograph.dev/cmd/heliograph] is the
+// binary, [heliograph.dev/internal/cli] its commands, [heliograph.dev/internal/listen] the receiver among them, and
+// [heliograph.dev/internal/doctor] which examines the receivers of others.
 //
 // Two packages are for programs of others: [heliograph.dev/client] speaks to a server, and
 // [heliograph.dev/receiver] is what a program needs to receive notifications.

@@ -77,13 +77,15 @@ func house() map[string]room {
 		"config":             {edge, "heliograph"},
 		"doctor":             {edge, "heliograph outbound seal seal/token"},
 		"engine":             {edge, "heliograph clock engine/frame"},
-		"httpapi":            {edge, "heliograph batch clock cloudevents deliver deliveries docs/reference fixture health lifecycle origin rawjson subscribe"},
+		"httpapi":            {edge, "heliograph batch clock cloudevents deliver deliveries docs/reference fixture health lifecycle origin pulse rawjson subscribe"},
 		"identity":           {edge, "heliograph"},
 		"identity/devissuer": {edge, "heliograph origin"},
 		"listen":             {edge, "heliograph receiver"},
 		"localca":            {edge, ""},
 		"origin":             {edge, ""},
 		"outbound":           {edge, "heliograph clock"},
+		"pages":              {edge, "heliograph origin"},
+		"pulse":              {edge, "heliograph deliver health"},
 		"receiver":           {edge, ""},
 		"seal/keyfile":       {edge, ""},
 		"seal/token":         {edge, "heliograph clock seal/recent"},
@@ -94,7 +96,7 @@ func house() map[string]room {
 		"telemetry/trace":    {edge, "heliograph clock deliver ingest telemetry"},
 
 		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine fixture health httpapi identity identity/devissuer ingest " +
-			"localca match outbound retry seal seal/recent seal/token seal/vault signin source/drive subscribe telemetry telemetry/trace throttle"},
+			"localca match outbound pages pulse retry seal seal/recent seal/token seal/vault signin source/drive subscribe telemetry telemetry/trace throttle"},
 
 		"cli":            {tool, "heliograph app client clock config doctor listen outbound receiver seal seal/vault telemetry"},
 		"cmd/heliograph": {tool, "cli"},
@@ -105,7 +107,7 @@ func house() map[string]room {
 // below it.
 func powers() map[string]string {
 	return map[string]string{
-		"net/http":            "app client cloudevents doctor httpapi identity identity/devissuer listen origin outbound receiver seal/token signin telemetry telemetry/trace",
+		"net/http":            "app client cloudevents doctor httpapi identity identity/devissuer listen origin outbound pages receiver seal/token signin telemetry telemetry/trace",
 		"os":                  "app cli cmd/heliograph config engine identity/devissuer listen localca seal/keyfile source/drive",
 		"os/exec":             "",
 		"os/signal":           "cmd/heliograph",

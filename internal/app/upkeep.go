@@ -32,6 +32,12 @@ func (a *App) startUpkeep(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	})
+	a.life.background(ctx, "pulse", func(ctx context.Context) {
+		each, _ := a.parts.pulse.StepLength()
+		for clock.Sleep(ctx, a.clock, each) == nil {
+			a.parts.pulse.Sample(a.parts.dispatcher.Endpoints())
+		}
+	})
 	a.life.background(ctx, "change log upkeep", func(ctx context.Context) {
 		for clock.Sleep(ctx, a.clock, trimEvery) == nil {
 			if err := a.trim(ctx); err != nil && ctx.Err() == nil {

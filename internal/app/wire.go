@@ -24,6 +24,7 @@ import (
 	"heliograph.dev/internal/localca"
 	"heliograph.dev/internal/match"
 	"heliograph.dev/internal/outbound"
+	"heliograph.dev/internal/pulse"
 	"heliograph.dev/internal/retry"
 	"heliograph.dev/internal/seal/vault"
 	"heliograph.dev/internal/signin"
@@ -46,6 +47,7 @@ type parts struct {
 	outbound      *outbound.Client
 	subscriptions *subscribe.Service
 	deliveries    *deliveries.Book
+	pulse         *pulse.Book
 	dispatcher    *deliver.Dispatcher
 	ingest        *ingest.Ingest
 	sealer        *sealer
@@ -198,6 +200,7 @@ func (a *App) startDelivery(ctx context.Context) error {
 		partitions[i] = i
 	}
 	a.parts.deliveries = deliveries.New(deliveries.DefaultLimits(), a.clock.Now)
+	a.parts.pulse = pulse.New(pulse.DefaultLimits(), a.clock.Now)
 	a.parts.dispatcher = deliver.New(deliver.Options{
 		Partitions: partitions, Log: changeLog{a.parts.engine}, Read: a.read, Recall: a.recall, Backlog: backlogOf{a.parts.engine},
 		Index: a.parts.index, Prepare: a.prepare, Sealer: a.parts.sealer, Retry: retryPolicy(a.parts.catalog.Profile()),
@@ -281,10 +284,11 @@ func (a *App) makeIssuer() error {
 }
 
 func (a *App) setUpAPI(context.Context) error {
+	looking := control{a.parts.deliveries, a.parts.dispatcher, a.parts.engine, a.parts.registry}
 	opts := httpapi.Options{
 		Authenticator: a.parts.verifier, Subscriptions: a.parts.subscriptions, Handshakes: a.parts.subscriptions.Handshakes(), Advice: a.advice,
-		Deliveries: control{a.parts.deliveries, a.parts.dispatcher, a.parts.engine, a.parts.registry},
-		Endpoints:  a.parts.dispatcher, MayForce: a.isDev(), Outlines: a.parts.subscriptions,
+		Deliveries: looking, Follower: looking, Changes: looking, Pulse: a.parts.pulse,
+		Endpoints: a.parts.dispatcher, MayForce: a.isDev(), Outlines: a.parts.subscriptions,
 		Resources: a.parts.catalog, Ingest: a.accepting(), Ready: a.ready, Metrics: a.parts.metrics.Registry(),
 		TrustedProxies: a.cfg.Listen.TrustedProxies, Node: "standalone", Version: a.opts.Version,
 		Limits: httpapi.Limits{
@@ -295,7 +299,10 @@ func (a *App) setUpAPI(context.Context) error {
 	}
 	if a.isDev() {
 		opts.Minter = minter{a.parts.issuer}
-		opts.Next, opts.OtherName = a.parts.issuer, a.parts.issuer.OtherName
+		opts.OtherName = a.parts.issuer.OtherName
+		if err := a.setUpPages(&opts); err != nil {
+			return err
+		}
 		opts.AuthorizationURI = devissuer.AuthorizationURI
 	} else {
 		opts.Next = a.parts.sealer // publishes the keys of validation tokens
@@ -321,6 +328,10 @@ func (a *App) setUpAPI(context.Context) error {
 func (a *App) answer(ctx context.Context) error {
 	answers := a.answers()
 	a.operate(ctx, answers)
+	defer a.life.started("event streams", func(context.Context) error { // before the servers, which wait for them
+		a.parts.api.EndStreams()
+		return nil
+	})
 	if a.http != nil {
 		a.serve(ctx, "http", a.http, answers)
 	}

@@ -41,6 +41,7 @@ func (t *tool) welcome(a *app.App, took time.Duration) {
 			t.printf("           trust %s\n", ca)
 		}
 	}
+	t.printf("  Pages    %s/\n", a.URL())
 	t.printf("  Tokens   %s/%s/oauth2/v2.0/token\n", a.URL(), a.Issuer().DefaultTenant())
 	t.printf("           any client_id, any client_secret, scope=https://graph.microsoft.com/.default\n")
 	t.printf("  Data     %s\n\n", a.DataDir())
