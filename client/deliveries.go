@@ -66,6 +66,16 @@ func (c *Client) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, e
 	return list.Value, err
 }
 
+// DeliveriesLeftOut returns how many deliveries the server has not remembered since its start: under load it keeps a
+// sample.
+func (c *Client) DeliveriesLeftOut(ctx context.Context) (uint64, error) {
+	var list struct {
+		LeftOut uint64 `json:"leftOut"`
+	}
+	err := c.do(ctx, call{method: http.MethodGet, path: "/control/v1/deliveries?top=1"}, &list)
+	return list.LeftOut, err
+}
+
 // Delivery returns one delivery, with the body that was sent while that is kept.
 func (c *Client) Delivery(ctx context.Context, id string) (*Delivery, error) {
 	var d Delivery
@@ -82,13 +92,16 @@ func (c *Client) Resend(ctx context.Context, id string) (int, error) {
 	return n.Notifications, err
 }
 
-// Replay sends all that a subscription would be told of since a moment once more, in order, and returns how much
-// that is. The server keeps changes for a day unless it is set otherwise.
-func (c *Client) Replay(ctx context.Context, subscription string, since time.Time) (int, error) {
+// Replay sends all that a subscription would be told of a span of time once more, in order, and returns how much that
+// is. A zero until is now. The server keeps changes for a day unless it is set otherwise.
+func (c *Client) Replay(ctx context.Context, subscription string, since, until time.Time) (int, error) {
 	var n struct{ Notifications int }
+	span := map[string]string{"since": since.UTC().Format(time.RFC3339Nano)}
+	if !until.IsZero() {
+		span["until"] = until.UTC().Format(time.RFC3339Nano)
+	}
 	err := c.do(ctx, call{
-		method: http.MethodPost, path: "/control/v1/subscriptions/" + url.PathEscape(subscription) + "/replay",
-		body: map[string]string{"since": since.UTC().Format(time.RFC3339Nano)},
+		method: http.MethodPost, path: "/control/v1/subscriptions/" + url.PathEscape(subscription) + "/replay", body: span,
 	}, &n)
 	return n.Notifications, err
 }

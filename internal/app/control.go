@@ -3,12 +3,12 @@ package app
 import (
 	"context"
 	"slices"
-	"time"
 
 	"heliograph.dev"
 	"heliograph.dev/internal/deliver"
 	"heliograph.dev/internal/deliveries"
 	"heliograph.dev/internal/engine"
+	"heliograph.dev/internal/httpapi"
 	"heliograph.dev/internal/subscribe"
 )
 
@@ -36,6 +36,9 @@ func own(caller *heliograph.Caller, q deliveries.Query) deliveries.Query {
 func (c control) Find(caller *heliograph.Caller, q deliveries.Query) []deliveries.Delivery {
 	return c.book.Find(own(caller, q))
 }
+
+// Skipped returns how many deliveries were not remembered.
+func (c control) Skipped() uint64 { return c.book.Skipped() }
 
 // Latest returns the latest deliveries of a subscription.
 func (c control) Latest(sub heliograph.SubscriptionID) []*deliveries.Delivery {
@@ -66,12 +69,13 @@ func (c control) Resend(ctx context.Context, caller *heliograph.Caller, id deliv
 	return len(d.Notifications), nil
 }
 
-// Replay sends all that a subscription would be told of since a moment, or since it was created.
-func (c control) Replay(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID, since time.Time) (int, error) {
+// Replay sends all that a subscription would be told of a span of time, from its creation on at the earliest.
+func (c control) Replay(ctx context.Context, caller *heliograph.Caller, id heliograph.SubscriptionID, when httpapi.Span) (int, error) {
 	sub, found := c.registry.Lookup(id)
 	if !found || sub.Tenant != caller.Tenant || sub.App != caller.App && !caller.HasRole(heliograph.PermissionControl) {
 		return 0, heliograph.Errorf(heliograph.NotFound, "subscription.not_found", "The object was not found.")
 	}
+	since := when.Since
 	if since.Before(sub.Created) {
 		since = sub.Created
 	}
@@ -84,6 +88,13 @@ func (c control) Replay(ctx context.Context, caller *heliograph.Caller, id helio
 		return 0, err
 	}
 	part.From = max(part.From, from)
+	if !when.Until.IsZero() {
+		behind, err := c.engine.SequenceAt(ctx, when.Until)
+		if err != nil {
+			return 0, err
+		}
+		part.To = min(part.To, behind-1)
+	}
 	return c.dispatcher.Replay(ctx, id, part)
 }
 

@@ -103,7 +103,7 @@ func (a *App) showLevels(context.Context) error {
 		return err
 	}
 	if err := a.parts.metrics.WatchWork(func() telemetry.Work {
-		return telemetry.Work{Levels: a.parts.dispatcher.Levels(), Waiting: a.parts.ingest.Waiting()}
+		return telemetry.Work{Levels: a.parts.dispatcher.Levels(), Waiting: a.parts.ingest.Waiting(), Unrecorded: a.parts.deliveries.Skipped()}
 	}); err != nil {
 		return err
 	}
@@ -152,10 +152,10 @@ func (a *App) answers() http.Handler {
 	return a.parts.tracer.Handler(api)
 }
 
-// operate answers on the operators' address: what the others answer, and the profiler.
+// operate answers on the operators' address what the others answer.
 func (a *App) operate(ctx context.Context, answers http.Handler) {
 	if a.operations != nil {
 		a.log.InfoContext(ctx, "operators' address answers", "url", a.OperationsURL())
-		a.serve(ctx, "operations", a.operations, telemetry.WithProfiler(answers))
+		a.serve(ctx, "operations", a.operations, answers)
 	}
 }

@@ -17,16 +17,27 @@ import (
 	pb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"heliograph.dev"
 	"heliograph.dev/client"
 	"heliograph.dev/internal/app"
+	"heliograph.dev/internal/identity/devissuer"
 )
 
 // body returns what a GET answers.
 func body(tb testing.TB, url string) (status int, text string) {
 	tb.Helper()
+	return bodyFor(tb, url, "")
+}
+
+// bodyFor returns what a GET with a token answers.
+func bodyFor(tb testing.TB, url, token string) (status int, text string) {
+	tb.Helper()
 	request, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, url, http.NoBody)
 	if err != nil {
 		tb.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -40,7 +51,7 @@ func body(tb testing.TB, url string) (status int, text string) {
 	return answer.StatusCode, string(raw)
 }
 
-// TestOperatorsAddress: it answers what the others do, and the profiler, which is answered nowhere else.
+// TestOperatorsAddress: it answers what the others do. The profiler asks for the operator's permission on each.
 func TestOperatorsAddress(t *testing.T) {
 	t.Parallel()
 	cfg := dev(t.TempDir())
@@ -49,22 +60,41 @@ func TestOperatorsAddress(t *testing.T) {
 	if a.OperationsURL() == a.URL() || a.OperationsURL() == "" {
 		t.Fatalf("the operators' address is %s", a.OperationsURL())
 	}
-	for path, want := range map[string]string{
-		"/metrics": "heliograph_levels_known 1", "/readyz": "ready", "/healthz": "ok",
-		"/debug/pprof/": "goroutine", "/debug/pprof/goroutine?debug=1": "goroutine profile:", "/debug/pprof/heap?debug=1": "heap profile:",
-	} {
+	for path, want := range map[string]string{"/metrics": "heliograph_levels_known 1", "/readyz": "ready", "/healthz": "ok"} {
 		if status, text := body(t, a.OperationsURL()+path); status != http.StatusOK || !strings.Contains(text, want) {
 			t.Errorf("%s answers %d, %.300s", path, status, text)
 		}
 	}
-	for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/cmdline", "/debug/pprof/profile?seconds=1"} {
-		if status, text := body(t, a.URL()+path); status != http.StatusNotFound {
-			t.Errorf("the public address answers %s: %d, %.300s", path, status, text)
+	reader, operator := tokenOf(t, a, "Mail.Read"), tokenOf(t, a, heliograph.PermissionControl)
+	for _, address := range []string{a.URL(), a.OperationsURL()} {
+		for path, want := range map[string]string{
+			"/debug/pprof/": "goroutine", "/debug/pprof/goroutine?debug=1": "goroutine profile:", "/debug/pprof/heap?debug=1": "heap profile:",
+			"/debug/pprof/cmdline": "app", "/debug/pprof/profile?seconds=1": "",
+		} {
+			for _, c := range []struct {
+				token  string
+				status int
+			}{{"", http.StatusUnauthorized}, {reader, http.StatusForbidden}, {operator, http.StatusOK}} {
+				status, text := bodyFor(t, address+path, c.token)
+				if status != c.status || status == http.StatusOK && !strings.Contains(text, want) || status != http.StatusOK && strings.Contains(text, "goroutine") {
+					t.Errorf("%s%s answers %d, %.300s; want %d", address, path, status, text, c.status)
+				}
+			}
 		}
 	}
 	if other := start(t, app.Options{Config: dev(t.TempDir())}); other.OperationsURL() != "" {
 		t.Errorf("an address that nobody asked for: %s", other.OperationsURL())
 	}
+}
+
+// tokenOf mints a token of an application that has one role.
+func tokenOf(t *testing.T, a *app.App, role string) string {
+	t.Helper()
+	text, _, err := a.Issuer().Mint(t.Context(), devissuer.MintRequest{Base: a.URL(), Roles: []string{role}, Lifetime: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text.Reveal()
 }
 
 // TestMetricsOfAWay: a change is counted at every step from publish to receipt.

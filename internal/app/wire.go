@@ -289,7 +289,7 @@ func (a *App) setUpAPI(context.Context) error {
 		Authenticator: a.parts.verifier, Subscriptions: a.parts.subscriptions, Handshakes: a.parts.subscriptions.Handshakes(), Advice: a.advice,
 		Deliveries: looking, Follower: looking, Changes: looking, Pulse: a.parts.pulse,
 		Endpoints: a.parts.dispatcher, MayForce: a.isDev(), Outlines: a.parts.subscriptions,
-		Resources: a.parts.catalog, Ingest: a.accepting(), Ready: a.ready, Metrics: a.parts.metrics.Registry(),
+		Resources: a.parts.catalog, Ingest: a.accepting(), Ready: a.ready, Metrics: a.parts.metrics.Registry(), Profiler: telemetry.Profiler(),
 		TrustedProxies: a.cfg.Listen.TrustedProxies, Node: "standalone", Version: a.opts.Version,
 		Limits: httpapi.Limits{
 			PublishBytes: int(a.cfg.Publish.MaxRequestBytes), EventBytes: int(a.cfg.Publish.MaxEventBytes),

@@ -45,7 +45,17 @@ func (t *tool) deliveryList(to *target) *cobra.Command {
 		if err != nil {
 			return explain(err)
 		}
-		return t.showDeliveries(list)
+		if err := t.showDeliveries(list); err != nil {
+			return err
+		}
+		leftOut, err := api.DeliveriesLeftOut(c.Context())
+		if err != nil {
+			return explain(err)
+		}
+		if leftOut > 0 {
+			_, _ = fmt.Fprintf(t.Err, "%d deliveries are not remembered: under load the server keeps a sample\n", leftOut)
+		}
+		return nil
 	}
 	return c
 }
@@ -121,33 +131,49 @@ func (t *tool) deliveryResend(to *target) *cobra.Command {
 }
 
 func (t *tool) deliveryReplay(to *target) *cobra.Command {
-	var since string
+	var since, end string
 	c := &cobra.Command{
-		Use:     "replay SUBSCRIPTION",
-		Short:   "Send all that a subscription would be told of since a moment once more, in order",
-		Example: `  heliograph deliveries replay 0f6f29cc-… --since 2h`,
-		Args:    cobra.ExactArgs(1),
+		Use:   "replay SUBSCRIPTION",
+		Short: "Send all that a subscription would be told of a span of time once more, in order",
+		Example: `  heliograph deliveries replay 0f6f29cc-… --since 2h
+  heliograph deliveries replay 0f6f29cc-… --since 2026-11-22T12:00:00Z --until 2026-11-22T13:00:00Z`,
+		Args: cobra.ExactArgs(1),
 	}
 	c.Flags().StringVar(&since, "since", "1h", "since when: a time span back from now (2h, 1d) or a moment")
+	c.Flags().StringVar(&end, "until", "0s", "until when, likewise")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		api, err := t.connect(to)
 		if err != nil {
 			return err
 		}
-		moment, err := until(since, now())
+		began, err := ago(since)
 		if err != nil {
 			return err
 		}
-		if back := moment.Sub(now()); back > 0 {
-			moment = now().Add(-back)
+		ended, err := ago(end)
+		if err != nil {
+			return err
 		}
-		n, err := api.Replay(c.Context(), args[0], moment)
+		n, err := api.Replay(c.Context(), args[0], began, ended)
 		if err != nil {
 			return explain(err)
 		}
 		return t.queued(n)
 	}
 	return c
+}
+
+// ago reads a moment, or a time span back from now. No span at all is the zero time.
+func ago(text string) (time.Time, error) {
+	from := now()
+	moment, err := until(text, from)
+	switch back := moment.Sub(from); {
+	case err != nil || back == 0:
+		return time.Time{}, err
+	case back > 0:
+		return from.Add(-back), nil
+	}
+	return moment, nil
 }
 
 func (t *tool) queued(n int) error {

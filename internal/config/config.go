@@ -74,8 +74,8 @@ type Listen struct {
 	HTTP Address `key:"http" flag:"http"`
 	// Where to answer https, as host:port. dev makes a certificate of its own unless tls.certificate is set.
 	HTTPS Address `key:"https" flag:"https"`
-	// A further address that answers what the others do, /metrics and /readyz among it, and the profiler
-	// (/debug/pprof/), which is answered nowhere else.
+	// A further address that answers what the others do: for /metrics, /readyz and the profiler (/debug/pprof/, with
+	// Heliograph.Control) on a network of the operators' own.
 	Operations Address `key:"operations"`
 	// Proxies that are believed when they say X-Forwarded-Proto and X-Forwarded-Host: addresses or prefixes.
 	TrustedProxies []netip.Prefix `key:"trusted_proxies"`

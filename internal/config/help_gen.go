@@ -18,7 +18,7 @@ func help(key string) string {
 	case "listen.https":
 		return "where to answer https, as host:port"
 	case "listen.operations":
-		return "A further address that answers what the others do, /metrics and /readyz among it, and the profiler (/debug/pprof/), which is answered nowhere else"
+		return "A further address that answers what the others do: for /metrics, /readyz and the profiler (/debug/pprof/, with Heliograph.Control) on a network of the operators' own"
 	case "listen.trusted_proxies":
 		return "proxies that are believed when they say X-Forwarded-Proto and X-Forwarded-Host: addresses or prefixes"
 	case "tls.certificate":

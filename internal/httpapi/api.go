@@ -102,6 +102,8 @@ type Options struct {
 	Ready func(ctx context.Context) []Check
 	// Metrics is what /metrics shows and where the API registers its own. Nil: one of its own.
 	Metrics *prometheus.Registry
+	// Profiler answers /debug/pprof/ and below, for operators. Nil: there is none.
+	Profiler http.Handler
 	// Next answers for paths that no route begins like (the development issuer, pages). Nil: 404.
 	Next http.Handler
 	// TrustedProxies are believed about X-Forwarded-Proto and X-Forwarded-Host.

@@ -16,16 +16,21 @@ import (
 // Heliograph.Control, what belongs to its tenant.
 type Deliveries interface {
 	Find(caller *heliograph.Caller, q deliveries.Query) []deliveries.Delivery
+	// Skipped returns how many deliveries of all were not remembered since the start: under load they are sampled.
+	Skipped() uint64
 	Get(caller *heliograph.Caller, id deliveries.ID) (deliveries.Delivery, bool)
 	// Latest returns the latest deliveries of a subscription, whoever may see them.
 	Latest(sub heliograph.SubscriptionID) []*deliveries.Delivery
 	// Resend sends the notifications of a delivery once more and returns how many there are.
 	Resend(ctx context.Context, caller *heliograph.Caller, id deliveries.ID) (int, error)
-	// Replay sends all that a subscription would be told of since a moment, or since it was created.
-	Replay(ctx context.Context, caller *heliograph.Caller, sub heliograph.SubscriptionID, since time.Time) (int, error)
+	// Replay sends all that a subscription would be told of a span of time, from its creation on at the earliest.
+	Replay(ctx context.Context, caller *heliograph.Caller, sub heliograph.SubscriptionID, when Span) (int, error)
 	// Explain says what a change meant to each subscription that the caller may see.
 	Explain(ctx context.Context, caller *heliograph.Caller, id heliograph.ChangeID) (*deliver.Explained, error)
 }
+
+// Span is a span of time: from Since on, up to Until, which when zero is now.
+type Span struct{ Since, Until time.Time }
 
 // mostDeliveries bounds a list of deliveries.
 const mostDeliveries = 1000
@@ -119,16 +124,23 @@ func readTop(x *exchange, rule string, most int, top *int) error {
 	return nil
 }
 
-func (a *API) findDeliveries(_ context.Context, caller *heliograph.Caller, q deliveries.Query) ([]deliveries.Delivery, error) {
-	return a.opts.Deliveries.Find(caller, q), nil
+// deliveryList is what was found, and how much was never there to be found.
+type deliveryList struct {
+	Value   []deliveryView `json:"value"`
+	LeftOut uint64         `json:"leftOut"`
 }
 
-func listedDeliveries(_ *exchange, list []deliveries.Delivery) answer {
-	value := make([]deliveryView, len(list))
-	for i := range list {
-		value[i] = viewOf(&list[i], false)
+func (a *API) findDeliveries(_ context.Context, caller *heliograph.Caller, q deliveries.Query) (deliveryList, error) {
+	found := a.opts.Deliveries.Find(caller, q)
+	list := deliveryList{Value: make([]deliveryView, len(found)), LeftOut: a.opts.Deliveries.Skipped()}
+	for i := range found {
+		list.Value[i] = viewOf(&found[i], false)
 	}
-	return answer{status: http.StatusOK, body: map[string]any{"value": value}}
+	return list, nil
+}
+
+func listedDeliveries(_ *exchange, list deliveryList) answer {
+	return answer{status: http.StatusOK, body: list}
 }
 
 func (a *API) delivery(_ context.Context, caller *heliograph.Caller, id heliograph.GUID) (deliveries.Delivery, error) {
@@ -143,10 +155,10 @@ func shownDelivery(_ *exchange, d deliveries.Delivery) answer {
 	return answer{status: http.StatusOK, body: viewOf(&d, true)}
 }
 
-// replayRequest asks for what a subscription was told since a moment.
+// replayRequest asks for what a subscription was told of a span of time.
 type replayRequest struct {
 	subscription heliograph.SubscriptionID
-	since        string
+	since, until string
 }
 
 func (a *API) readReplay(x *exchange) (replayRequest, error) {
@@ -160,17 +172,30 @@ func (a *API) readReplay(x *exchange) (replayRequest, error) {
 	}
 	r, err := shape[replayRequest]{
 		text("since", func(r *replayRequest) *string { return &r.since }),
+		text("until", func(r *replayRequest) *string { return &r.until }),
 	}.decode(body, "The replay request cannot be read; the header Heliograph-Detail says why.")
 	r.subscription = id
 	return r, err
 }
 
 func (a *API) replay(ctx context.Context, caller *heliograph.Caller, r replayRequest) (int, error) {
-	since, err := time.Parse(time.RFC3339, r.since)
-	if err != nil {
-		return 0, heliograph.Errorf(heliograph.Invalid, "replay.since", "since is not a moment such as 2026-11-22T12:00:00Z: %q", r.since)
+	var when Span
+	for _, m := range []struct {
+		name, text string
+		to         *time.Time
+	}{{"since", r.since, &when.Since}, {"until", r.until, &when.Until}} {
+		if m.name == "until" && m.text == "" {
+			continue
+		}
+		var err error
+		if *m.to, err = time.Parse(time.RFC3339, m.text); err != nil {
+			return 0, heliograph.Errorf(heliograph.Invalid, "replay."+m.name, "%s is not a moment such as 2026-11-22T12:00:00Z: %q", m.name, m.text)
+		}
 	}
-	return a.opts.Deliveries.Replay(ctx, caller, r.subscription, since)
+	if !when.Until.IsZero() && !when.Since.Before(when.Until) {
+		return 0, heliograph.Errorf(heliograph.Invalid, "replay.until", "until comes after since: not %s after %s", r.until, r.since)
+	}
+	return a.opts.Deliveries.Replay(ctx, caller, r.subscription, when)
 }
 
 func (a *API) resend(ctx context.Context, caller *heliograph.Caller, id heliograph.GUID) (int, error) {

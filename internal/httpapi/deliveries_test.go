@@ -23,10 +23,10 @@ func sentChange() heliograph.GUID { return heliograph.DeriveGUID("change") }
 
 // sent remembers one delivery, which failed, and what it was asked to do.
 type sent struct {
-	asked   deliveries.Query
-	changes httpapi.ChangesQuery
-	since   time.Time
-	forced  map[heliograph.Endpoint]health.State
+	asked    deliveries.Query
+	changes  httpapi.ChangesQuery
+	replayed httpapi.Span
+	forced   map[heliograph.Endpoint]health.State
 }
 
 func (s *sent) one() deliveries.Delivery {
@@ -47,6 +47,8 @@ func (s *sent) Find(_ *heliograph.Caller, q deliveries.Query) []deliveries.Deliv
 	return []deliveries.Delivery{s.one()}
 }
 
+func (s *sent) Skipped() uint64 { return 12 }
+
 func (s *sent) Get(_ *heliograph.Caller, id deliveries.ID) (deliveries.Delivery, bool) {
 	return s.one(), id == sentID()
 }
@@ -58,11 +60,11 @@ func (s *sent) Resend(_ context.Context, _ *heliograph.Caller, id deliveries.ID)
 	return 2, nil
 }
 
-func (s *sent) Replay(_ context.Context, _ *heliograph.Caller, sub heliograph.SubscriptionID, since time.Time) (int, error) {
+func (s *sent) Replay(_ context.Context, _ *heliograph.Caller, sub heliograph.SubscriptionID, when httpapi.Span) (int, error) {
 	if sub.String() == firstID {
 		return 0, heliograph.Errorf(heliograph.NotFound, "subscription.not_found", "The object was not found.")
 	}
-	s.since = since
+	s.replayed = when
 	return 7, nil
 }
 
@@ -194,10 +196,18 @@ func TestReplayReadsItsMoment(t *testing.T) {
 	path := "/control/v1/subscriptions/" + heliograph.DeriveGUID("s").String() + "/replay"
 	r := b.send("POST", path, `{"since":"2026-11-22T10:00:00+01:00"}`)
 	b.wants(r, http.StatusAccepted)
-	if !b.sent.since.Equal(time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)) || !strings.Contains(r.body, `"notifications":7`) {
-		t.Errorf("since %v: %s", b.sent.since, r.body)
+	nine := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+	if !b.sent.replayed.Since.Equal(nine) || !b.sent.replayed.Until.IsZero() || !strings.Contains(r.body, `"notifications":7`) {
+		t.Errorf("replayed %v: %s", b.sent.replayed, r.body)
 	}
-	for _, bad := range []string{`{}`, `{"since":"yesterday"}`, `{"until":"2026-11-22T10:00:00Z"}`} {
+	b.wants(b.send("POST", path, `{"since":"2026-11-22T09:00:00Z","until":"2026-11-22T09:30:00Z"}`), http.StatusAccepted)
+	if !b.sent.replayed.Until.Equal(nine.Add(30 * time.Minute)) {
+		t.Errorf("replayed %v", b.sent.replayed)
+	}
+	for _, bad := range []string{
+		`{}`, `{"since":"yesterday"}`, `{"until":"2026-11-22T10:00:00Z"}`, `{"since":"2026-11-22T10:00:00Z","until":"tomorrow"}`,
+		`{"since":"2026-11-22T10:00:00Z","until":"2026-11-22T10:00:00Z"}`,
+	} {
 		if r := b.send("POST", path, bad); r.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s: %d", bad, r.StatusCode)
 		}

@@ -156,6 +156,14 @@ func all(t *testing.T, change ...func(*httpapi.Options)) *bench {
 		o.Handshakes, o.Minter, o.Triggers = handshakes(), &mint{}, fixtures()
 		o.Deliveries, o.Endpoints, o.MayForce, o.Outlines = s, s, true, s
 		o.Follower, o.Changes, o.Pulse = s, s, s
+		o.Profiler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			media := "text/html; charset=utf-8"
+			if r.URL.Path != "/debug/pprof" {
+				media = "application/octet-stream"
+			}
+			w.Header().Set("Content-Type", media)
+			_, _ = w.Write([]byte("profile"))
+		})
 	}}, change...)...)
 	b.sent = s
 	return b

@@ -8,6 +8,7 @@ import (
 	"html"
 	"net/http"
 	"strings"
+	"time"
 
 	"heliograph.dev"
 )
@@ -132,5 +133,17 @@ func described(x *exchange, d description) answer {
 	return answer{
 		status: http.StatusOK, media: "text/html; charset=utf-8", body: page.String(),
 		header: http.Header{"Content-Security-Policy": {"default-src 'none'"}},
+	}
+}
+
+// profileTime is how long a profile may take to be gathered.
+const profileTime = 2 * time.Minute
+
+// profile lets the profiler answer.
+func profile(profiler http.Handler) handler {
+	answers := serve(profiler)
+	return func(ctx context.Context, x *exchange) (answer, error) {
+		x.takeTime(profileTime)
+		return answers(ctx, x)
 	}
 }

@@ -112,7 +112,7 @@ func (a *API) routes() []route {
 	return slices.Concat(table, a.deliveryRoutes(), a.watchRoutes())
 }
 
-// watchRoutes are for who looks on, which the pages do.
+// watchRoutes are for who looks on: the pages, and operators.
 func (a *API) watchRoutes() (table []route) {
 	if a.opts.Follower != nil {
 		table = append(table, route{control, http.MethodGet, "events", signedIn, unlimited, a.events})
@@ -125,6 +125,11 @@ func (a *API) watchRoutes() (table []route) {
 		table = append(table,
 			route{control, http.MethodGet, "pulse", operator, unlimited, do(readNothing, a.pulse, shownPulse)},
 			route{control, http.MethodGet, "endpoints/history", operator, unlimited, do(readNothing, a.histories, listedHistories)})
+	}
+	if a.opts.Profiler != nil {
+		table = append(table,
+			route{top, http.MethodGet, "debug/pprof", operator, unlimited, profile(a.opts.Profiler)},
+			route{top, http.MethodGet, "debug/pprof/{profile}", operator, unlimited, profile(a.opts.Profiler)})
 	}
 	return table
 }

@@ -30,7 +30,8 @@ type Levels struct {
 // Work is how much a server has under way.
 type Work struct {
 	deliver.Levels
-	Waiting int // changes that wait for the next write to the log
+	Waiting    int    // changes that wait for the next write to the log
+	Unrecorded uint64 // deliveries that were not remembered
 }
 
 // Trust is what a server did to know its callers and to be known by receivers.
@@ -107,6 +108,8 @@ func work() []shown[Work] {
 		gauge("in_flight_bytes", "What they take in memory.", func(w *Work) float64 { return float64(w.FrameBytes) }),
 		gauge("undelivered_age_seconds", "How long ago the oldest change was accepted that is read and neither delivered nor in a backlog.",
 			func(w *Work) float64 { return w.Undelivered.Seconds() }),
+		counter("deliveries_left_out_total", "Deliveries that are not remembered for their owners to look at: under load a sample is.",
+			func(w *Work) float64 { return float64(w.Unrecorded) }),
 		gauge("pending_notifications", "Notifications in memory that wait for a POST.", func(w *Work) float64 { return float64(w.Pending) }),
 		gauge("parking_notifications", "Notifications in memory that are about to be written to a backlog.", func(w *Work) float64 { return float64(w.Parking) }),
 		gauge("parked_age_seconds", "How long ago the first notification was due of those in a backlog. At the end of the retry window it is given up.",
