@@ -87,8 +87,8 @@
 // binary, [heliograph.dev/internal/cli] its commands, [heliograph.dev/internal/listen] the receiver among them, and
 // [heliograph.dev/internal/doctor] which examines the receivers of others.
 //
-// Two packages are for programs of others: [heliograph.dev/client] speaks to a server, and
-// [heliograph.dev/receiver] is what a program needs to receive notifications.
+// Three packages are for programs of others: [heliograph.dev/client] speaks to a server, [heliograph.dev/receiver] is what
+// a program needs to receive notifications, and [heliograph.dev/heliographtest] is a server inside a Go test.
 //
 // What machines read about the API is in [heliograph.dev/docs/reference], beside the pages for people.
 //

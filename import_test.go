@@ -98,6 +98,7 @@ func house() map[string]room {
 		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine fixture health httpapi identity identity/devissuer ingest " +
 			"localca match outbound pages pulse retry seal seal/recent seal/token seal/vault signin source/drive subscribe telemetry telemetry/trace throttle"},
 
+		"heliographtest": {tool, "app client config identity/devissuer"},
 		"cli":            {tool, "heliograph app client clock config doctor listen outbound receiver seal seal/vault telemetry"},
 		"cmd/heliograph": {tool, "cli"},
 	}
@@ -107,7 +108,7 @@ func house() map[string]room {
 // below it.
 func powers() map[string]string {
 	return map[string]string{
-		"net/http":            "app client cloudevents doctor httpapi identity identity/devissuer listen origin outbound pages receiver seal/token signin telemetry telemetry/trace",
+		"net/http":            "app client cloudevents doctor heliographtest httpapi identity identity/devissuer listen origin outbound pages receiver seal/token signin telemetry telemetry/trace",
 		"os":                  "app cli cmd/heliograph config engine identity/devissuer listen localca seal/keyfile source/drive",
 		"os/exec":             "",
 		"os/signal":           "cmd/heliograph",
@@ -116,7 +117,7 @@ func powers() map[string]string {
 }
 
 // clocks may call time.Now; everybody else is told the time. The receiver's part is for programs of others.
-const clocks = "clock app receiver"
+const clocks = "clock app heliographtest receiver"
 
 // TestArrows fails when a package imports what it should not, and when the table tells of what is not so.
 func TestArrows(t *testing.T) {

@@ -27,7 +27,8 @@ func TestMain(m *testing.M) {
 // TestScripts runs what a user could type (testdata/script). Beside the heliograph command, scripts have
 //
 //	server            start a development server and point the command at it
-//	receiver          start a receiver at $RECEIVER, which refuses the handshake below /refuse
+//	receiver          start a receiver at $RECEIVER, which refuses the handshake at /refuse and keeps nothing of what
+//	                  comes to /quiet
 //	received RESOURCE wait until the receiver has a notification of the resource
 //	saveid FILE NAME  set NAME to the id in a JSON file
 //	changeid FILE NAME set NAME to the first change id in a publish receipt
@@ -78,6 +79,9 @@ func startReceiver(ts *testscript.TestScript, _ bool, _ []string) {
 			return
 		}
 		for _, n := range c.Value {
+			if r.URL.Path == "/quiet" {
+				continue
+			}
 			resources <- n.Resource
 		}
 		w.WriteHeader(http.StatusAccepted)

@@ -31,6 +31,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Clock is every timer's clock; nil means the machine's.
 	Clock clock.Clock
+	// IssuerKeys are what a development server signs its tokens with, made by devissuer.MakeKeys. Nil: it has its own.
+	IssuerKeys []byte
 	// Version names the build.
 	Version string
 }

@@ -261,7 +261,7 @@ func (a *App) makeIssuer() error {
 		Audience: a.parts.catalog.Cloud().Graph, DefaultTenant: a.cfg.Identity.Tenant, ApplicationPermissions: application, DelegatedPermissions: delegated,
 		TrustedProxies: a.cfg.Listen.TrustedProxies, Now: a.clock.Now, Logger: a.log, OtherKeys: a.parts.sealer.certificates,
 	}
-	if a.cfg.Data != "" {
+	if opts.Keys = a.opts.IssuerKeys; opts.Keys == nil && a.cfg.Data != "" {
 		opts.KeyFile = filepath.Join(a.cfg.Data, "issuer-keys.json")
 	}
 	for _, app := range a.cfg.Identity.Applications {

@@ -55,7 +55,18 @@ type File struct {
 // Load reads the embedded rows and the default profile, and then the operator's files in the same form, whose
 // rows are added or replace the row of the same id. Its error names the file, the row and the field of every
 // mistake.
+//
+// A catalog is never changed, so whoever in a process asks for the embedded rows alone gets the same.
 func Load(extra ...File) (*Catalog, error) {
+	if len(extra) == 0 {
+		return embedded()
+	}
+	return load(extra)
+}
+
+var embedded = sync.OnceValues(func() (*Catalog, error) { return load(nil) }) //nolint:gochecknoglobals // read once for a process: it takes longer than the rest of a server's start
+
+func load(extra []File) (*Catalog, error) {
 	const name = "data/resources.yaml"
 	own, err := data.ReadFile(name)
 	if err != nil {

@@ -81,6 +81,9 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// KeyFile keeps the keys across restarts. Its folder must exist. Empty: in memory only.
 	KeyFile string
+	// Keys are what MakeKeys made, in place of a KeyFile: for a program that runs many servers, because to make keys takes
+	// longer than all else that a server does to start.
+	Keys []byte
 	// TokenLifetime of access tokens. Zero: one hour.
 	TokenLifetime time.Duration
 	// OtherKeys are certificates of keys that are published beside the issuer's own: those that validation tokens
@@ -116,7 +119,7 @@ func New(o Options) (*Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, err := openKeyring(o.KeyFile, o.Now)
+	keys, err := openKeyring(&o)
 	if err != nil {
 		return nil, err
 	}

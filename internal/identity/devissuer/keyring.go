@@ -1,6 +1,7 @@
 package devissuer
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/aes"
@@ -14,6 +15,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/big"
 	"os"
@@ -62,8 +64,18 @@ type pair struct {
 	cert *x509.Certificate
 }
 
-func openKeyring(file string, now func() time.Time) (*keyring, error) {
-	k := &keyring{file: file, now: now, ready: make(chan struct{})}
+func openKeyring(o *Options) (*keyring, error) {
+	file := o.KeyFile
+	k := &keyring{file: file, now: o.Now, ready: make(chan struct{})}
+	if o.Keys != nil {
+		loaded, err := parseRing(o.Keys)
+		if err != nil {
+			return nil, fmt.Errorf("read signing keys: %w", err)
+		}
+		k.ring.Store(loaded)
+		close(k.ready)
+		return k, nil
+	}
 	if file != "" {
 		text, err := os.ReadFile(file) //nolint:gosec // the path is the operator's
 		switch {
@@ -134,6 +146,17 @@ func (k *keyring) add() error {
 	}
 	k.ring.Store(next)
 	return nil
+}
+
+// MakeKeys makes keys in the form of a key file, for Options.Keys.
+func MakeKeys(now time.Time) ([]byte, error) {
+	k := keyring{now: func() time.Time { return now }}
+	if err := k.add(); err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	err := k.ring.Load().encode(&text)
+	return text.Bytes(), err
 }
 
 func newPair(now time.Time) (pair, error) {
@@ -258,7 +281,7 @@ func (r *ring) write(file string) error {
 	return err
 }
 
-func (r *ring) encode(to *os.File) error {
+func (r *ring) encode(to io.Writer) error {
 	blocks := make([]*pem.Block, 0, 2*len(r.pairs)+1)
 	for _, p := range r.pairs {
 		der, err := x509.MarshalPKCS8PrivateKey(p.key)
