@@ -79,7 +79,7 @@ func startReceiver(ts *testscript.TestScript, _ bool, _ []string) {
 			return
 		}
 		for _, n := range c.Value {
-			if r.URL.Path == "/quiet" {
+			if r.URL.Path == "/quiet" || r.URL.Path == "/refuse" {
 				continue
 			}
 			resources <- n.Resource
