@@ -10,7 +10,7 @@
 // that want little.
 //
 // A refusal is an [*Error] with Graph's code and message, and with the rule that refused. Nothing is tried again
-// by itself: Error.RetryAfter says when it may be. Answers are read up to a bound, redirects are not followed,
+// by itself, but for a call with a token that the server no longer takes: Error.RetryAfter says when it may be. Answers are read up to a bound, redirects are not followed,
 // and the token goes to the server's own origin only. A Client may be used by any number of goroutines.
 package client
 
@@ -80,11 +80,7 @@ type call struct {
 
 // do makes a call and decodes the answer into out, unless that is nil.
 func (c *Client) do(ctx context.Context, what call, out any) error {
-	request, err := c.request(ctx, what)
-	if err != nil {
-		return err
-	}
-	response, err := c.http.Do(request)
+	response, err := c.send(ctx, what)
 	if err != nil {
 		return err // says the method, the URL and what went wrong
 	}
@@ -106,6 +102,25 @@ func (c *Client) do(ctx context.Context, what call, out any) error {
 		return fmt.Errorf("%s %s: the answer is not what was expected: %w", what.method, what.path, err)
 	}
 	return nil
+}
+
+// send makes the request, once more when the server no longer takes the token and there is another one.
+func (c *Client) send(ctx context.Context, what call) (*http.Response, error) {
+	request, err := c.request(ctx, what)
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.http.Do(request)
+	if err != nil || response.StatusCode != http.StatusUnauthorized || c.tokens == nil {
+		return response, err
+	}
+	refused := request.Header.Get("Authorization")
+	again, err := c.request(withoutToken(ctx, strings.TrimPrefix(refused, "Bearer ")), what)
+	if err != nil || again.Header.Get("Authorization") == refused {
+		return response, nil //nolint:nilerr // that it was refused is the answer
+	}
+	_ = response.Body.Close()
+	return c.http.Do(again)
 }
 
 func (c *Client) request(ctx context.Context, what call) (*http.Request, error) {

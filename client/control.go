@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -36,11 +35,7 @@ func (c *Client) MintToken(ctx context.Context, r TokenRequest) (Token, error) {
 		Lifetime string `json:"lifetime,omitempty"`
 	}{TokenRequest: r}
 	if r.Lifetime != 0 {
-		sign := ""
-		if r.Lifetime < 0 {
-			sign = "-"
-		}
-		form.Lifetime = fmt.Sprintf("%sPT%.3fS", sign, r.Lifetime.Abs().Seconds())
+		form.Lifetime = isoDuration(r.Lifetime)
 	}
 	var t Token
 	err := c.do(ctx, call{method: http.MethodPost, path: "/control/v1/tokens", body: form}, &t)

@@ -17,6 +17,13 @@ import (
 // TokenSource returns an access token that is good now. It may be called by several goroutines at once.
 type TokenSource func(ctx context.Context) (string, error)
 
+// refusedToken is the key under which a context holds a token that the server does not take any more.
+type refusedToken struct{}
+
+func withoutToken(ctx context.Context, token string) context.Context {
+	return context.WithValue(ctx, refusedToken{}, token)
+}
+
 // StaticToken always returns the same token.
 func StaticToken(token string) TokenSource {
 	return func(context.Context) (string, error) { return token, nil }
@@ -33,7 +40,8 @@ type Credentials struct {
 	HTTP *http.Client
 }
 
-// ClientCredentials asks for tokens by the client_credentials grant and keeps each until it is about to end.
+// ClientCredentials asks for tokens by the client_credentials grant and keeps each until it is about to end, or until a
+// server has refused it.
 func ClientCredentials(c Credentials) TokenSource { //nolint:revive // the grant is called so; Credentials are what it takes
 	if c.Scope == "" {
 		c.Scope = "https://graph.microsoft.com/.default"
@@ -62,7 +70,7 @@ func (s *credentialSource) token(ctx context.Context) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	if s.current != "" && s.now().Before(s.until) {
+	if s.current != "" && s.now().Before(s.until) && ctx.Value(refusedToken{}) != s.current {
 		return s.current, nil
 	}
 	asked := s.now()

@@ -7,6 +7,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ import (
 type Options struct {
 	Config *config.Config
 	Logger *slog.Logger
-	// Clock is every timer's clock; nil means the machine's.
+	// Clock is every timer's clock; nil means the machine's, or in development one that can be moved.
 	Clock clock.Clock
 	// IssuerKeys are what a development server signs its tokens with, made by devissuer.MakeKeys. Nil: it has its own.
 	IssuerKeys []byte
@@ -43,7 +44,10 @@ type App struct {
 	cfg   config.Config
 	log   *slog.Logger
 	clock clock.Clock
-	life  lifecycle
+	// real goes on when clock is moved or stands still: it is for what happens to files and for the pace of callers.
+	real    clock.Clock
+	movable *clock.Movable // clock, where it can be moved; else nil
+	life    lifecycle
 
 	parts parts // what wire.go put together
 
@@ -56,13 +60,11 @@ type App struct {
 
 // Start starts a server and returns when it answers. When it fails, nothing of it is left.
 func Start(ctx context.Context, opts Options) (*App, error) {
-	if opts.Clock == nil {
-		opts.Clock = clock.System()
-	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &App{opts: opts, cfg: *opts.Config, log: opts.Logger, clock: opts.Clock, failed: make(chan error, 1)}
+	own := cmp.Or(opts.Clock, clock.System())
+	a := &App{opts: opts, cfg: *opts.Config, log: opts.Logger, clock: own, real: own, failed: make(chan error, 1)}
 	if err := a.wire(ctx); err != nil {
 		return nil, errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
 	}

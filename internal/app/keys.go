@@ -34,7 +34,7 @@ func (a *App) keepKeys(ctx context.Context) error {
 			if stale {
 				stale = a.reseal(ctx) != nil
 			}
-			if clock.Sleep(ctx, a.clock, keysEvery) != nil {
+			if clock.Sleep(ctx, a.real, keysEvery) != nil {
 				return
 			}
 			err := a.parts.vault.Reload()
@@ -51,10 +51,10 @@ func (a *App) keepKeys(ctx context.Context) error {
 }
 
 func (a *App) reseal(ctx context.Context) error {
-	began := a.clock.Now()
+	began := a.real.Now()
 	n, err := a.parts.engine.Reseal(ctx)
 	if err == nil {
-		a.log.InfoContext(ctx, "records sealed anew", "records", n, "key", a.parts.vault.Keys()[0].ID, "took", a.clock.Now().Sub(began))
+		a.log.InfoContext(ctx, "records sealed anew", "records", n, "key", a.parts.vault.Keys()[0].ID, "took", a.real.Now().Sub(began))
 	} else if ctx.Err() == nil {
 		a.log.WarnContext(ctx, "records not sealed anew", "records", n, "error", err)
 	}

@@ -6,16 +6,21 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"heliograph.dev"
 	"heliograph.dev/internal/clock"
 	"heliograph.dev/internal/httpapi"
 	"heliograph.dev/internal/source/drive"
+	"heliograph.dev/internal/telemetry"
 )
 
-// trimEvery is how often the change log is cut back to its retention.
-const trimEvery = time.Minute
+// The change log is cut back to its retention so many times in it, and not more often than trimEvery.
+const (
+	trims     = 100
+	trimEvery = time.Minute
+)
 
 // startUpkeep runs what a server does beside requests: subscriptions end at their moment, the change log is
 // kept to its retention.
@@ -34,35 +39,57 @@ func (a *App) startUpkeep(ctx context.Context) error {
 	})
 	a.life.background(ctx, "pulse", func(ctx context.Context) {
 		each, _ := a.parts.pulse.StepLength()
-		for clock.Sleep(ctx, a.clock, each) == nil {
+		for clock.Sleep(ctx, a.real, each) == nil {
 			a.parts.pulse.Sample(a.parts.dispatcher.Endpoints())
 		}
 	})
 	a.life.background(ctx, "change log upkeep", func(ctx context.Context) {
-		for clock.Sleep(ctx, a.clock, trimEvery) == nil {
-			if err := a.trim(ctx); err != nil && ctx.Err() == nil {
+		_ = clock.Again(ctx, a.clock, a.clock.Now(), func(ctx context.Context) time.Time {
+			oldest, err := a.trim(ctx)
+			if err != nil && ctx.Err() == nil {
 				a.log.WarnContext(ctx, "change log not trimmed", "error", err)
 			}
-		}
+			return later(oldest.Add(a.cfg.Store.Retention), a.clock.Now().Add(max(trimEvery, a.cfg.Store.Retention/trims)))
+		})
 	})
 	return nil
 }
 
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // trim drops the frames that are older than the retention, and never one that a cursor has not passed: what
-// waits in the backlog is younger, because the retention is longer than the retry window.
-func (a *App) trim(ctx context.Context) error {
-	before, err := a.parts.engine.SequenceAt(ctx, a.clock.Now().Add(-a.cfg.Store.Retention))
+// waits in the backlog is younger, because the retention is longer than the retry window. It returns when the oldest
+// frame that is left was written, as far as it knows.
+func (a *App) trim(ctx context.Context) (oldest time.Time, err error) {
+	now := a.clock.Now()
+	before, err := a.parts.engine.SequenceAt(ctx, now.Add(-a.cfg.Store.Retention))
 	if err != nil {
-		return err
+		return oldest, err
 	}
 	for p := range a.parts.engine.Partitions() {
 		next, err := a.parts.engine.Cursor(ctx, p)
 		if err != nil {
-			return err
+			return oldest, err
 		}
 		before = min(before, next)
 	}
-	return a.parts.engine.Trim(ctx, before)
+	if err := a.parts.engine.Trim(ctx, before); err != nil {
+		return oldest, err
+	}
+	log, err := a.parts.engine.LogState(ctx)
+	if err != nil || log.First > log.Last {
+		return now, err
+	}
+	first, err := a.parts.engine.Frame(ctx, log.First)
+	if err != nil { // one that cannot be read is no reason to look seldom
+		return oldest, nil //nolint:nilerr // it is told of when it is to be delivered
+	}
+	return first.Written, nil
 }
 
 // ready runs the checks behind /readyz.
@@ -92,7 +119,7 @@ func (a *App) addDrive(ctx context.Context, user, dir string) error {
 	}
 	source, err := drive.New(drive.Options{
 		User: heliograph.ObjectID(user), Tenant: a.tenant(), Dir: dir, State: state,
-		Publish: a.accepting(), Clock: a.clock, Logger: a.log,
+		Publish: a.stamped(a.accepting()), Clock: a.real, Logger: a.log,
 	})
 	if err != nil {
 		return errors.Join(err, state.Close())
@@ -112,6 +139,17 @@ func (a *App) addDrive(ctx context.Context, user, dir string) error {
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// stamped gives changes the moment at which they were taken: a drive knows that of its files.
+func (a *App) stamped(accept telemetry.Accept) telemetry.Accept {
+	return func(ctx context.Context, changes []heliograph.Change) error {
+		changes = slices.Clone(changes) // they are the drive's
+		for i := range changes {
+			changes[i].Accepted = a.clock.Now()
+		}
+		return accept(ctx, changes)
 	}
 }
 

@@ -65,6 +65,7 @@ func (a *App) wire(ctx context.Context) error {
 	}{
 		{"listen", a.listen},
 		{"find the data folder", a.dataDir},
+		{"set the clock", a.setClock},
 		{"set up telemetry", a.setUpTelemetry},
 		{"load the catalog", a.loadCatalog},
 		{"open the engine", a.openEngine},
@@ -80,6 +81,7 @@ func (a *App) wire(ctx context.Context) error {
 		{"set up signing in", a.setUpSignIn},
 		{"set up the API", a.setUpAPI},
 		{"show the levels", a.showLevels},
+		{"watch the work", a.watchWork},
 		{"start the upkeep", a.startUpkeep},
 		{"answer requests", a.answer},
 		{"start drives", a.startDrives},
@@ -200,7 +202,7 @@ func (a *App) startDelivery(ctx context.Context) error {
 		partitions[i] = i
 	}
 	a.parts.deliveries = deliveries.New(deliveries.DefaultLimits(), a.clock.Now)
-	a.parts.pulse = pulse.New(pulse.DefaultLimits(), a.clock.Now)
+	a.parts.pulse = pulse.New(pulse.DefaultLimits(), a.real.Now)
 	a.parts.dispatcher = deliver.New(deliver.Options{
 		Partitions: partitions, Log: changeLog{a.parts.engine}, Read: a.read, Recall: a.recall, Backlog: backlogOf{a.parts.engine},
 		Index: a.parts.index, Prepare: a.prepare, Sealer: a.parts.sealer, Retry: retryPolicy(a.parts.catalog.Profile()),
@@ -316,8 +318,11 @@ func (a *App) setUpAPI(context.Context) error {
 			return err
 		}
 	}
+	if a.movable != nil {
+		opts.Clock = a.movable
+	}
 	if a.cfg.API.Limits {
-		opts.Throttle = newThrottle(a.parts.catalog.Profile(), a.clock)
+		opts.Throttle = newThrottle(a.parts.catalog.Profile(), a.real)
 	}
 	var err error
 	a.parts.api, err = httpapi.New(opts)

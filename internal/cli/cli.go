@@ -98,7 +98,7 @@ Start with: heliograph demo`,
 	}
 	root.AddCommand(
 		t.demo(), t.dev(), t.serve(),
-		t.subscriptions(), t.publish(), t.trigger(), t.deliveries(), t.listen(), t.token(), t.cert(),
+		t.subscriptions(), t.publish(), t.trigger(), t.deliveries(), t.listen(), t.clock(), t.token(), t.cert(),
 		t.doctor(),
 		t.config(), t.keys(), t.version(),
 	)

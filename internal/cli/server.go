@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -67,16 +68,34 @@ func until(text string, from time.Time) (time.Time, error) {
 	if moment, err := time.Parse(time.RFC3339, text); err == nil {
 		return moment, nil
 	}
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		text = days + "h"
-		d, err := time.ParseDuration(text)
-		if err == nil {
-			return from.Add(24 * d), nil
-		}
-	}
-	d, err := time.ParseDuration(text)
+	d, err := span(text)
 	if err != nil {
 		return time.Time{}, usageError{fmt.Errorf("%q is neither a time span (3d, 12h, 90m) nor a moment (2026-11-22T12:00:00Z)", text)}
 	}
 	return from.Add(d), nil
+}
+
+// span reads a time span: 3d, 12h, 90m.
+func span(text string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		d, err := time.ParseDuration(days + "h")
+		if err == nil {
+			return 24 * d, nil
+		}
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, usageError{fmt.Errorf("%q is no time span such as 3d, 12h or 90m", text)}
+	}
+	return d, nil
+}
+
+// serverNow is the server's time: that of a development server may be another than the machine's. Who may not ask for
+// it, or asks a server that is not ours, takes the machine's.
+func serverNow(ctx context.Context, api *client.Client) time.Time {
+	c, err := api.Clock(ctx)
+	if err != nil {
+		return now()
+	}
+	return c.Now
 }

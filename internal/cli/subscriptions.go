@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,14 +55,14 @@ func (t *tool) subscriptionCreate(to *target) *cobra.Command {
 			return err
 		}
 		s.Resource = args[0]
-		if s.ExpirationDateTime, err = until(expires, now()); err != nil {
+		if s.ExpirationDateTime, err = until(expires, serverNow(c.Context(), api)); err != nil {
 			return err
 		}
 		made, err := createWithType(c, api, s)
 		if err != nil {
 			return t.explainHandshake(c, api, err)
 		}
-		return t.show(made)
+		return t.show(c.Context(), api, made)
 	}
 	return c
 }
@@ -111,6 +112,7 @@ func (t *tool) subscriptionList(to *target) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			at := serverNow(c.Context(), api)
 			encoder := json.NewEncoder(t.Out)
 			w := tabwriter.NewWriter(t.Out, 0, 8, 2, ' ', 0)
 			for s, err := range api.Subscriptions(c.Context()) {
@@ -123,7 +125,7 @@ func (t *tool) subscriptionList(to *target) *cobra.Command {
 					}
 					continue
 				}
-				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.ID, s.ChangeType, s.Resource, left(s.ExpirationDateTime))
+				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.ID, s.ChangeType, s.Resource, left(s.ExpirationDateTime, at))
 			}
 			return w.Flush()
 		},
@@ -144,7 +146,7 @@ func (t *tool) subscriptionGet(to *target) *cobra.Command {
 			if err != nil {
 				return explain(err)
 			}
-			return t.show(s)
+			return t.show(c.Context(), api, s)
 		},
 	}
 }
@@ -162,7 +164,7 @@ func (t *tool) subscriptionRenew(to *target) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		moment, err := until(expires, now())
+		moment, err := until(expires, serverNow(c.Context(), api))
 		if err != nil {
 			return err
 		}
@@ -170,7 +172,7 @@ func (t *tool) subscriptionRenew(to *target) *cobra.Command {
 		if err != nil {
 			return explain(err)
 		}
-		return t.show(s)
+		return t.show(c.Context(), api, s)
 	}
 	return c
 }
@@ -219,10 +221,11 @@ func (t *tool) done(what, id string) error {
 	return nil
 }
 
-func (t *tool) show(s *client.Subscription) error {
+func (t *tool) show(ctx context.Context, api *client.Client, s *client.Subscription) error {
 	if t.asJSON() {
 		return json.NewEncoder(t.Out).Encode(s)
 	}
+	at := serverNow(ctx, api)
 	w := tabwriter.NewWriter(t.Out, 0, 8, 2, ' ', 0)
 	for _, row := range [][2]string{
 		{"id", s.ID},
@@ -230,7 +233,7 @@ func (t *tool) show(s *client.Subscription) error {
 		{"changeType", s.ChangeType},
 		{"notificationUrl", s.NotificationURL},
 		{"lifecycleNotificationUrl", s.LifecycleNotificationURL},
-		{"expirationDateTime", s.ExpirationDateTime.Format(time.RFC3339) + " (" + left(s.ExpirationDateTime) + ")"},
+		{"expirationDateTime", s.ExpirationDateTime.Format(time.RFC3339) + " (" + left(s.ExpirationDateTime, at) + ")"},
 		{"clientState", s.ClientState},
 		{"applicationId", s.ApplicationID},
 		{"creatorId", s.CreatorID},
@@ -242,9 +245,9 @@ func (t *tool) show(s *client.Subscription) error {
 	return w.Flush()
 }
 
-// left says how long something lasts.
-func left(until time.Time) string {
-	d := until.Sub(now()).Round(time.Minute)
+// left says how long something lasts from a moment on.
+func left(until, from time.Time) string {
+	d := until.Sub(from).Round(time.Minute)
 	switch {
 	case d <= 0:
 		return "expired"

@@ -219,6 +219,7 @@ type Dispatcher struct {
 	parker               *parker
 	changes              changeCache
 	unread               atomic.Int64
+	under                underWay
 	started              time.Time
 }
 
@@ -318,8 +319,11 @@ func (d *Dispatcher) Admit() error {
 	}
 }
 
-// Appended counts changes that were accepted and will have to be read.
-func (d *Dispatcher) Appended(_ int, _ uint64, changes int) { d.unread.Add(int64(changes)) }
+// Appended counts changes of a frame that were accepted and will have to be read.
+func (d *Dispatcher) Appended(partition int, sequence uint64, changes int) {
+	d.under.appended(partition, sequence)
+	d.unread.Add(int64(changes))
+}
 
 // launch runs a POST or a drain, unless the dispatcher stops: Stop waits for all that were launched.
 func (d *Dispatcher) launch(flyer func()) bool {

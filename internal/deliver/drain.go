@@ -14,13 +14,17 @@ const retryEngine = time.Second
 // drain reads a parked lane's backlog from its start, once wake or hurry is closed, and delivers it in order, one POST
 // at a time: a first small one shows whether the endpoint is well, each success doubles the next. When the
 // backlog is empty the lane is live again.
-func (l *lane) drain(wake, hurry <-chan struct{}) {
+func (l *lane) drain(wake, hurry <-chan struct{}, stop func() bool) {
 	select {
-	case <-wake:
+	case <-wake: // which has counted it
 	case <-hurry:
+		if stop() {
+			l.d.under.drains.Add(1)
+		}
 	case <-l.d.accepting.Done():
 		return
 	}
+	defer l.d.under.drains.Add(-1)
 	run := drainRun{l: l, batch: l.d.opts.Limits.BatchCount}
 	l.mu.Lock()
 	if l.failures > 0 {

@@ -133,6 +133,7 @@ func (l *lane) send(items []pending, failures int, p *posting) ([]pending, *heli
 	}
 	p.finish()
 	attempt := l.post(p, d.opts.Retry.TimeoutFor(failures))
+	d.under.posts.Add(1)
 	d.opts.Observer.Attempted(&attempt, p.told)
 	if r := d.opts.Recorder; r != nil && r.Wants(attempt.OK()) {
 		r.Record(&attempt, "", p.told, p.body)

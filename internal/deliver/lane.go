@@ -256,10 +256,13 @@ func (l *lane) scheduleLocked() {
 	wake := make(chan struct{})
 	l.hurry = make(chan struct{})
 	hurry := l.hurry
-	stop := l.d.opts.Clock.At(l.resumeAt, func() { close(wake) })
+	stop := l.d.opts.Clock.At(l.resumeAt, func() {
+		l.d.under.drains.Add(1)
+		close(wake)
+	})
 	launched := l.d.launch(func() {
 		defer stop()
-		l.drain(wake, hurry)
+		l.drain(wake, hurry, stop)
 	})
 	if !launched {
 		stop()

@@ -29,6 +29,7 @@ func (r *reader) run() {
 			r.d.opts.Index.Recall(&f)
 		case err == nil:
 			r.dispatch(f)
+			r.d.under.read(r.partition, f.Sequence)
 		case r.d.isStopping():
 			return
 		default:
@@ -47,6 +48,7 @@ func (r *reader) trouble(ctx context.Context, err error) {
 			slog.Int("partition", r.partition), slog.Uint64("sequence", lost.FrameSequence()), slog.Any("error", err))
 		r.d.opts.Observer.GivenUp("", Notification{}, heliograph.GivenUpLost)
 		r.tracker.skip(lost.FrameSequence())
+		r.d.under.read(r.partition, lost.FrameSequence())
 		return
 	}
 	r.d.opts.Logger.LogAttrs(ctx, slog.LevelWarn, "change log not read",

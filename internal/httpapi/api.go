@@ -72,6 +72,8 @@ type Options struct {
 	Ingest        Ingest
 	// Handshakes is the book behind GET /control/v1/handshakes. Nil: there are no such routes.
 	Handshakes Handshakes
+	// Clock is the time that the server lives in, where it can be moved. Nil: it is the machine's.
+	Clock Clock
 	// Throttle bounds the calls of the Graph API. Nil: there is no bound.
 	Throttle Throttle
 	// Minter makes tokens for POST /control/v1/tokens. Nil: there is no such route.

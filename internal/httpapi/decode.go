@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"heliograph.dev"
@@ -47,6 +48,18 @@ func boolean[T any](name string, field func(*T) **bool) property[T] {
 	return property[T]{name, rawjson.Bool, func(t *T, c *rawjson.Cursor) error {
 		b, err := c.Bool()
 		*field(t) = &b
+		return err
+	}}
+}
+
+func number[T any](name string, field func(*T) **float64) property[T] {
+	return property[T]{name, rawjson.Number, func(t *T, c *rawjson.Cursor) error {
+		raw, err := c.Raw()
+		if err != nil {
+			return err
+		}
+		n, err := strconv.ParseFloat(string(raw), 64)
+		*field(t) = &n
 		return err
 	}}
 }

@@ -49,6 +49,25 @@ func sumUnits(text, letter string, size, total time.Duration) (time.Duration, bo
 	return total + time.Duration(n*float64(size)), true
 }
 
+// formatDuration writes a duration as ISO 8601 has it, in hours and smaller, to the millisecond.
+func formatDuration(d time.Duration) string {
+	d = d.Round(time.Millisecond)
+	text, rest := "PT", d.Abs()
+	if d < 0 {
+		text = "-PT"
+	}
+	if h := rest / time.Hour; h > 0 {
+		text += strconv.FormatInt(int64(h), 10) + "H"
+	}
+	if m := rest % time.Hour / time.Minute; m > 0 {
+		text += strconv.FormatInt(int64(m), 10) + "M"
+	}
+	if s := rest % time.Minute; s > 0 || d == 0 {
+		text += strconv.FormatFloat(s.Seconds(), 'f', -1, 64) + "S"
+	}
+	return text
+}
+
 func badDuration(s string) error {
 	return heliograph.Errorf(heliograph.Invalid, "request.duration", "%.40q is no duration; write it as in ISO 8601, such as PT1H30M", s)
 }

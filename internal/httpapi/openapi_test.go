@@ -153,6 +153,7 @@ func all(t *testing.T, change ...func(*httpapi.Options)) *bench {
 	t.Helper()
 	s := &sent{}
 	b := newBench(t, append([]func(*httpapi.Options){func(o *httpapi.Options) {
+		o.Clock = still()
 		o.Handshakes, o.Minter, o.Triggers = handshakes(), &mint{}, fixtures()
 		o.Deliveries, o.Endpoints, o.MayForce, o.Outlines = s, s, true, s
 		o.Follower, o.Changes, o.Pulse = s, s, s

@@ -99,6 +99,9 @@ func (a *API) routes() []route {
 		table = append(table,
 			route{control, http.MethodPost, "tokens", operator, unlimited, do(a.readTokenRequest, a.opts.Minter.Mint, minted)})
 	}
+	table = append(table,
+		route{control, http.MethodGet, "clock", operator, unlimited, do(readNothing, a.clock, shownClock)},
+		route{control, http.MethodPost, "clock", operator, unlimited, do(a.readClockRequest, a.setClock, shownClock)})
 	if a.opts.Handshakes != nil {
 		table = append(table, // a caller sees his own application's; the book knows whose they are
 			route{control, http.MethodGet, "handshakes", signedIn, unlimited, do(readNothing, a.handshakes, listedHandshakes)},

@@ -268,7 +268,7 @@ func TestPathForms(t *testing.T) {
 	for _, path := range []string{"/v2.0/subscriptions", "/v1/subscriptions", "/subscriptions", "/$batch", "/$metadata"} {
 		b.refuses(b.send("GET", path, ""), 400, "BadRequest", "Invalid version.", "request.version")
 	}
-	for path, segment := range map[string]string{"/publish/x": "x", "/nowhere": "nowhere", "/control/v1": "control", "/v1.0.example/x": "v1.0.example"} {
+	for path, segment := range map[string]string{"/publish/x": "x", "/nowhere": "nowhere", "/control/v1": "v1", "/v1.0.example/x": "v1.0.example"} {
 		b.refuses(b.send("GET", path, ""), 404, "ResourceNotFound", "Resource not found for the segment '"+segment+"'.", "request.path")
 	}
 }

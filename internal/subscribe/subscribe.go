@@ -113,6 +113,7 @@ type Service struct {
 	book    *Handshakes
 	orders  orders
 	turns   turns
+	rest    rest // of Tend
 }
 
 // New returns a service.

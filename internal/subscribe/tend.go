@@ -98,12 +98,12 @@ func (s *Service) TendNow(ctx context.Context) (waiting bool, err error) {
 
 // untilNextStep waits until something is to be done, or until something else comes first.
 func (s *Service) untilNextStep(ctx context.Context) error {
-	var woken chan struct{} // stays nil, and silent, while there is nothing ahead
+	var next *time.Time
 	if at, ok := s.options.Registry.nextStep(); ok {
-		woken = make(chan struct{}, 1)
-		stop := s.options.Clock.At(at, func() { signal(woken) })
-		defer stop()
+		next = &at
 	}
+	woken, stop := s.restUntil(next)
+	defer stop()
 	select {
 	case <-woken:
 	case <-s.options.Registry.soonest:

@@ -289,9 +289,9 @@ func (k *key) sign(form Form, payload []byte) (string, error) {
 // node learns of another's in time. failed hears of a refresh that failed; the keys at hand go on.
 func (t *Tokens) Run(ctx context.Context, c clock.Clock, failed func(error)) {
 	const often = 24 // times in a period
-	for clock.Sleep(ctx, c, t.period/often) == nil {
+	_ = clock.Every(ctx, c, t.period/often, func(ctx context.Context) {
 		if err := t.Refresh(ctx); err != nil && ctx.Err() == nil {
 			failed(err)
 		}
-	}
+	})
 }
