@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 //	                  comes to /quiet
 //	received RESOURCE wait until the receiver has a notification of the resource
 //	saveid FILE NAME  set NAME to the id in a JSON file
+//	savetext FILE NAME set NAME to what a file says
 //	changeid FILE NAME set NAME to the first change id in a publish receipt
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -45,7 +46,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server": startServer, "receiver": startReceiver, "received": received, "saveid": saveID, "changeid": changeID,
+			"server": startServer, "receiver": startReceiver, "received": received, "saveid": saveID, "savetext": saveText, "changeid": changeID,
 		},
 	})
 }
@@ -97,9 +98,13 @@ func received(ts *testscript.TestScript, _ bool, args []string) {
 		if got != strings.Join(args, " ") {
 			ts.Fatalf("received %s, want %s", got, args)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		ts.Fatalf("%s was not received", args)
 	}
+}
+
+func saveText(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv(args[1], strings.TrimSpace(ts.ReadFile(args[0])))
 }
 
 func saveID(ts *testscript.TestScript, _ bool, args []string) {

@@ -83,7 +83,7 @@ func take(tb testing.TB, resources chan string) string {
 	select {
 	case r := <-resources:
 		return r
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		tb.Fatal("nothing was received")
 		return ""
 	}

@@ -176,7 +176,7 @@ func (h *hook) take(t *testing.T) collection {
 	select {
 	case c := <-h.got:
 		return c
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nothing was received")
 		return collection{}
 	}

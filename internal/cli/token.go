@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -25,7 +26,7 @@ The token is printed alone, so that it can be used in a script.`,
 	to := t.serverFlags(c)
 	f := c.Flags()
 	f.StringVar(&r.Tenant, "tenant", "", "the tenant, a GUID or a domain (default: the server's)")
-	f.StringVar(&r.App, "app", "", "the application's id")
+	f.StringVar(&r.App, "app", "", "the application's id (default: --client-id, the one that other commands speak for)")
 	f.StringVar(&r.User, "user", "", "make it a user's token: an object id or a principal name")
 	f.StringSliceVar(&r.Scopes, "scope", nil, "a user's permission; may be repeated (default: all)")
 	f.StringSliceVar(&r.Roles, "role", nil, "an application's permission; may be repeated (default: all)")
@@ -37,6 +38,7 @@ The token is printed alone, so that it can be used in a script.`,
 		if err != nil {
 			return err
 		}
+		r.App = cmp.Or(r.App, to.clientID)
 		token, err := api.MintToken(c.Context(), r)
 		if err != nil {
 			return explain(err)

@@ -108,7 +108,7 @@ func (b *bench) startWith(edit func(*deliver.Options)) {
 
 func (b *bench) stop() {
 	b.tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := b.d.Stop(ctx); err != nil {
 		b.tb.Error(err)
@@ -210,7 +210,7 @@ func (b *bench) poll(tb testing.TB, ok func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for !ok() {
 		select {
 		case <-tick.C:
@@ -324,7 +324,7 @@ func (s *sink) take(tb testing.TB, n int) []item {
 		select {
 		case i := <-s.got:
 			items = append(items, i)
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			tb.Fatalf("got %d notifications, want %d", len(items), n)
 		}
 	}
@@ -428,7 +428,7 @@ func (o *observer) await(tb testing.TB, m map[heliograph.Reason]int, why heliogr
 // awaitThat waits until ok, which is asked under the lock.
 func (o *observer) awaitThat(tb testing.TB, ok func() bool) {
 	tb.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		o.mu.Lock()
 		reached, changed := ok(), o.changed

@@ -314,7 +314,7 @@ func TestFlippedBitOnDisk(t *testing.T) {
 	var read []uint64
 	var told []error
 	for len(read) == 0 || read[len(read)-1] < 10 {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		f, err := r.Next(ctx)
 		cancel()
 		var damaged *engine.FrameError

@@ -50,7 +50,7 @@ func open(tb testing.TB, o engine.Options) *engine.Engine {
 
 func shut(tb testing.TB, e *engine.Engine) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), time.Minute)
 	defer cancel()
 	if err := e.Close(ctx); err != nil {
 		tb.Error(err)
@@ -118,7 +118,7 @@ func wait[T any](tb testing.TB, what string, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		buf := make([]byte, 1<<20)
 		tb.Fatalf("no %s\n%s", what, buf[:runtime.Stack(buf, true)])
 		panic("not reached")
@@ -137,7 +137,7 @@ func openReader(tb testing.TB, e *engine.Engine, partition int, from uint64) *en
 
 func next(tb testing.TB, r *engine.FrameReader) heliograph.Frame {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(tb.Context(), time.Minute)
 	defer cancel()
 	f, err := r.Next(ctx)
 	if err != nil {

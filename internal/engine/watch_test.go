@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"maps"
@@ -199,9 +198,7 @@ func TestCloseDuringTheLoad(t *testing.T) {
 		w.Close()
 		close(closed)
 	}()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	_ = w.Wait(ctx, tenant, all) // time for Close to begin
+	wait(t, "beginning of Close", engine.Ending(w))
 	close(goOn)
 	wait(t, "end of Close", closed)
 	if told == all {

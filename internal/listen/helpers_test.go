@@ -72,7 +72,7 @@ func (b *buffer) Write(p []byte) (int, error) {
 // await waits until the text stands in the output: a sender is answered before anything is printed.
 func (b *buffer) await(t *testing.T, text string) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		b.mu.Lock()
 		found := strings.Contains(b.text.String(), text)

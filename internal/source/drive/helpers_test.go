@@ -42,7 +42,7 @@ const (
 	tenant heliograph.TenantID = "84bd8158-6d4d-4958-8b9f-9d6445542f95"
 
 	// deadline is how long a test waits for what must come.
-	deadline = 20 * time.Second
+	deadline = time.Minute
 )
 
 // memory is a State that needs no disk. It survives what it is the state of.
