@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -59,8 +60,29 @@ func (e *Engine) broken() error {
 	if e.server == nil {
 		return nil
 	}
-	if h := e.server.Healthz(&server.HealthzOptions{}); h.Error != "" {
-		return errors.New(h.Error)
+	return ailment(e.server.Healthz)
+}
+
+// mostAsks bounds how often the server is asked again that only says that it does not accept connections.
+const mostAsks = 1000
+
+// ailment returns what a server says is wrong with it. Whether it accepts connections it decides within a millisecond,
+// in which a busy machine may not let it look at all: that says nothing, and of its streams it has said nothing then.
+func ailment(ask func(*server.HealthzOptions) *server.HealthStatus) error {
+	var said []string
+	for range mostAsks {
+		said = said[:0]
+		unknown := false
+		for _, e := range ask(&server.HealthzOptions{Details: true}).Errors {
+			unknown = unknown || e.Type == server.HealthzErrorConn
+			said = append(said, e.Error)
+		}
+		if !unknown {
+			break
+		}
+	}
+	if len(said) > 0 {
+		return errors.New(strings.Join(said, "; "))
 	}
 	return nil
 }

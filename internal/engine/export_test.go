@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"heliograph.dev"
 )
 
@@ -14,3 +16,6 @@ func (e *Engine) WatchAway(ctx context.Context, away time.Duration) (*Watch, err
 
 // Ending is closed when a watch begins to close.
 func Ending(w *Watch) <-chan struct{} { return w.life.Done() }
+
+// Ailment is what makes of a server's report whether it is broken.
+func Ailment(ask func(*server.HealthzOptions) *server.HealthStatus) error { return ailment(ask) }

@@ -348,10 +348,14 @@ func (r *running) apply(m mirror, c heliograph.Change) {
 func (r *running) settle(m mirror, dir string) {
 	r.t.Helper()
 	want := folderTree(r.t, dir)
-	for late := time.After(deadline); !maps.Equal(m.tree(), want); {
+	for !maps.Equal(m.tree(), want) {
+		late := time.After(deadline) // since the last change: how many there are is nothing to be late for
 		select {
 		case c := <-r.changes:
 			r.apply(m, c)
+			for range len(r.changes) { // comparing takes longer than a change
+				r.apply(m, <-r.changes)
+			}
 		case err := <-r.ended:
 			r.t.Fatalf("ended: %v", err)
 		case <-late:
