@@ -205,6 +205,8 @@ type Outbound struct {
 	Allow []netip.Prefix `key:"allow"`
 	// Addresses or prefixes that no endpoint may have. It wins over everything that allows.
 	Deny []netip.Prefix `key:"deny"`
+	// Speak HTTP/2 with https endpoints that offer it: one connection for each instead of up to 64.
+	HTTP2 bool `key:"http2"`
 	// The PEM file of the authorities that endpoints' certificates may be of. Left out, the system's.
 	CA string `key:"ca" shape:"file"`
 }
@@ -291,8 +293,9 @@ func Default(mode Mode) *Config {
 			BatchCount: 128, BatchBytes: 512 << 10, LanePending: 20_000, LaneFlights: 64, MaxInFlight: 128 << 20,
 			MaxUnread: 500_000,
 		},
-		Log:     Log{Level: slog.LevelInfo, Format: "auto"},
-		Tracing: Tracing{SampleRatio: 1, Service: "heliograph"},
+		Outbound: Outbound{HTTP2: true},
+		Log:      Log{Level: slog.LevelInfo, Format: "auto"},
+		Tracing:  Tracing{SampleRatio: 1, Service: "heliograph"},
 	}
 	if mode == Dev {
 		c.ShutdownGrace = 5 * time.Second

@@ -91,6 +91,8 @@ func help(key string) string {
 		return "further addresses or prefixes, besides the public ones, that endpoints may have"
 	case "outbound.deny":
 		return "addresses or prefixes that no endpoint may have"
+	case "outbound.http2":
+		return "speak HTTP/2 with https endpoints that offer it: one connection for each instead of up to 64"
 	case "outbound.ca":
 		return "the PEM file of the authorities that endpoints' certificates may be of"
 	case "validation_tokens.form":

@@ -5,9 +5,15 @@ package outbound_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/x509"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -68,6 +74,65 @@ func BenchmarkPost(b *testing.B) {
 			})
 		})
 	}
+}
+
+// BenchmarkPostOverTLS compares HTTP/1.1 and HTTP/2 with one receiver: one POST after the other, 64 at a time, and a burst:
+// one and then 64 at once, after which the connections are closed as idle ones are.
+func BenchmarkPostOverTLS(b *testing.B) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusAccepted)
+	}))
+	s.EnableHTTP2 = true
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.StartTLS()
+	defer s.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	for _, http2 := range []bool{false, true} {
+		own := outbound.New(outbound.Options{AllowLoopback: true, RootCAs: roots, HTTP2: http2})
+		defer own.Close()
+		endpoint, err := own.Prepare(heliograph.Endpoint(s.URL), 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		name := map[bool]string{false: "http1.1", true: "http2"}[http2]
+		for _, together := range []int{1, 64} {
+			b.Run(fmt.Sprintf("%s/together=%d", name, together), func(b *testing.B) {
+				b.ReportAllocs()
+				defer reportCPU(b, cpu())
+				postTogether(b, endpoint, together, b.N)
+			})
+		}
+		b.Run(name+"/burst=64", func(b *testing.B) {
+			defer reportCPU(b, cpu())
+			for range b.N {
+				postTogether(b, endpoint, 1, 1)
+				postTogether(b, endpoint, 64, 64)
+				own.Close()
+			}
+		})
+	}
+}
+
+// postTogether makes n POSTs, so many at a time.
+func postTogether(b *testing.B, endpoint *outbound.Endpoint, together, n int) {
+	b.Helper()
+	body := bytes.Repeat([]byte(`{"value":1}`), 64)
+	var left atomic.Int64
+	left.Store(int64(n))
+	var posting sync.WaitGroup
+	for range together {
+		posting.Go(func() {
+			for left.Add(-1) >= 0 {
+				if a := endpoint.Post(b.Context(), body, nil, 10*time.Second); !a.OK() {
+					b.Error(a.Reason, a.Detail)
+					return
+				}
+			}
+		})
+	}
+	posting.Wait()
 }
 
 // reportCPU tells what a post cost both sides, which is steadier than how long it took where others use the

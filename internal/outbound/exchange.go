@@ -65,7 +65,7 @@ func (c *Client) Exchange(ctx context.Context, r Request) Exchange {
 	if len(r.Body) == 0 {
 		req.Body, req.GetBody = http.NoBody, nil
 	}
-	resp, err := c.transportSince(r.MinTLS).RoundTrip(req)
+	resp, err := c.calls.since(r.MinTLS).RoundTrip(req)
 	if err == nil {
 		noteAnswer(&x.Attempt, resp)
 		err = keep(&x, resp)

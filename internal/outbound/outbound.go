@@ -13,9 +13,9 @@
 // # What calls may cost
 //
 // One time-out covers lookup, connection, TLS, request and whole answer. Answers are read up to a bound;
-// a longer one costs the receiver its connection. Connections are kept alive (HTTP/1.1: for one small POST at
-// a time it is cheaper than HTTP/2), bounded per host and in all, and closed when idle. TLS is 1.2 or newer,
-// sessions are resumed.
+// a longer one costs the receiver its connection. Connections are kept alive, bounded per host and in all, and
+// closed when idle. TLS is 1.2 or newer, sessions are resumed. Posts may speak HTTP/2 with who offers it
+// (Options.HTTP2); an Exchange speaks HTTP/1.1, whose bytes a person can read.
 //
 // # What comes back
 //
@@ -52,6 +52,9 @@ type Options struct {
 	Resolver *net.Resolver
 	// ConnectTimeout bounds lookup, TCP and TLS of one connection.
 	ConnectTimeout time.Duration
+	// HTTP2 lets posts speak HTTP/2 with endpoints that offer it in the TLS handshake. It takes more processor time for
+	// a POST and far fewer connections.
+	HTTP2 bool
 	// MaxConns bounds the open connections in all, MaxConnsPerHost those to one host and port with the same
 	// oldest TLS version.
 	MaxConns, MaxConnsPerHost int
@@ -77,6 +80,14 @@ const (
 	maxKept   = 8 << 10  // of a body that a person will look at
 )
 
+// A connection with HTTP/2 is pinged when nothing came of it for pingAfter, and closed when pingTimeout later there is no
+// answer. Of answers, so much may be on the way: nobody reads more.
+const (
+	pingAfter   = 5 * time.Second
+	pingTimeout = 5 * time.Second
+	maxBuffered = 64 << 10
+)
+
 // sessions is how many TLS sessions are remembered for resumption; each takes a few KB.
 const sessions = 1024
 
@@ -85,10 +96,13 @@ type Client struct {
 	options Options
 	guard   *guard
 	slots   chan struct{} // one for each open connection
-	// One transport for each oldest TLS version, because a connection pool does not ask which was spoken.
-	since12, since13 *http.Transport
-	real             clock.Clock
+	// calls are for exchanges, posts for posts: the same ones, unless these speak HTTP/2.
+	calls, posts transports
+	real         clock.Clock
 }
+
+// transports are one connection pool for each oldest TLS version, because a pool does not ask which was spoken.
+type transports struct{ since12, since13 *http.Transport }
 
 // New returns a client.
 func New(o Options) *Client {
@@ -100,8 +114,12 @@ func New(o Options) *Client {
 	if c.options.Now == nil {
 		c.options.Now = c.real.Now
 	}
-	c.since12 = c.transport(tls.VersionTLS12, o.MaxConns/2)
-	c.since13 = c.transport(tls.VersionTLS13, o.MaxConns/4)
+	// What is idle in all pools together stays below MaxConns: it can never keep a new connection from being made.
+	c.posts = transports{c.transport(tls.VersionTLS12, o.MaxConns/2, o.HTTP2), c.transport(tls.VersionTLS13, o.MaxConns/4, o.HTTP2)}
+	c.calls = c.posts
+	if o.HTTP2 {
+		c.calls = transports{c.transport(tls.VersionTLS12, o.MaxConns/16, false), c.transport(tls.VersionTLS13, o.MaxConns/16, false)}
+	}
 	return c
 }
 
@@ -112,9 +130,8 @@ func orDefault[T time.Duration | int](v, otherwise T) T {
 	return v
 }
 
-// transport makes a connection pool. maxIdle keeps the idle connections of all pools together below MaxConns:
-// what is idle can then never keep a new connection from being made.
-func (c *Client) transport(minTLS uint16, maxIdle int) *http.Transport {
+// transport makes a connection pool that keeps so many connections when they are idle.
+func (c *Client) transport(minTLS uint16, maxIdle int, http2 bool) *http.Transport {
 	secure := &tls.Config{
 		MinVersion:         minTLS,
 		RootCAs:            c.options.RootCAs,
@@ -122,7 +139,7 @@ func (c *Client) transport(minTLS uint16, maxIdle int) *http.Transport {
 		ClientSessionCache: tls.NewLRUClientSessionCache(sessions),
 		// Certificates are judged by the machine's clock: one that dev has moved would refuse them all.
 	}
-	return &http.Transport{
+	t := &http.Transport{
 		Proxy:                  nil,
 		DialContext:            c.dialPlain,
 		DialTLSContext:         func(ctx context.Context, _, addr string) (net.Conn, error) { return c.dialTLS(ctx, addr, secure) },
@@ -133,19 +150,30 @@ func (c *Client) transport(minTLS uint16, maxIdle int) *http.Transport {
 		MaxResponseHeaderBytes: maxHeader,
 		DisableCompression:     true,
 	}
+	if http2 {
+		secure.NextProtos = []string{"h2", "http/1.1"}
+		t.Protocols = new(http.Protocols)
+		t.Protocols.SetHTTP1(true)
+		t.Protocols.SetHTTP2(true)
+		// Posts to one host share a connection: when it hangs, they all do until somebody notices.
+		t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout, MaxReceiveBufferPerStream: maxBuffered, MaxReceiveBufferPerConnection: maxBuffered}
+	}
+	return t
 }
 
-func (c *Client) transportSince(minTLS uint16) *http.Transport {
+func (t transports) since(minTLS uint16) *http.Transport {
 	if minTLS >= tls.VersionTLS13 {
-		return c.since13
+		return t.since13
 	}
-	return c.since12
+	return t.since12
 }
 
 // Close closes the connections that are idle. Calls under way end as they would have.
 func (c *Client) Close() {
-	c.since12.CloseIdleConnections()
-	c.since13.CloseIdleConnections()
+	for _, t := range []transports{c.calls, c.posts} {
+		t.since12.CloseIdleConnections()
+		t.since13.CloseIdleConnections()
+	}
 }
 
 // MinTLS turns a subscription's latestSupportedTlsVersion into the oldest TLS version to speak with its

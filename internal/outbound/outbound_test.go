@@ -332,6 +332,23 @@ func TestConnectionsAreKeptAndBounded(t *testing.T) {
 	}
 }
 
+func TestIdleConnectionsAreClosed(t *testing.T) {
+	t.Parallel()
+	closed := make(chan struct{})
+	r := newRaw(t, answerThen("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", func(c net.Conn) {
+		_, _ = io.Copy(io.Discard, c) // ends when the other side closes
+		close(closed)
+	}))
+	if a := post(t, dev(t, outbound.Options{IdleTimeout: impatient}), "http://"+r.addr, patient); !a.OK() {
+		t.Fatalf("%+v", a)
+	}
+	select {
+	case <-closed:
+	case <-time.After(patient):
+		t.Error("still open")
+	}
+}
+
 func TestConnectionsInAllAreBounded(t *testing.T) {
 	t.Parallel()
 	c := dev(t, outbound.Options{MaxConns: 2, ConnectTimeout: impatient})

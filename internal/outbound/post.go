@@ -31,7 +31,7 @@ func (c *Client) Prepare(endpoint heliograph.Endpoint, minTLS uint16) (*Endpoint
 	}
 	return &Endpoint{
 		client:    c,
-		transport: c.transportSince(minTLS),
+		transport: c.posts.since(minTLS),
 		raw:       endpoint,
 		url:       u,
 		header: http.Header{
