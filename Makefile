@@ -28,6 +28,7 @@ test-sdk: ## the official clients against dev; takes npm, and ten minutes the fi
 	CGO_ENABLED=0 go build -o bin/ ./cmd/heliograph
 	npm --prefix testdata/sdk/js ci --no-audit --no-fund
 	HELIOGRAPH=$(CURDIR)/bin/heliograph npm --prefix testdata/sdk/js test
+	HELIOGRAPH=$(CURDIR)/bin/heliograph npm --prefix testdata/sdk/js run takeover
 	HELIOGRAPH=$(CURDIR)/bin/heliograph go -C testdata/sdk/go test -count=1 -p 1 -v ./...
 
 race: ## every test under the race detector, in another order each time

@@ -92,6 +92,7 @@ func house() map[string]room {
 		"seal/vault":         {edge, "heliograph seal/keyfile seal/xaes"},
 		"signin":             {edge, "heliograph seal/xaes"},
 		"source/drive":       {edge, "heliograph clock source/drive/settle"},
+		"takeover":           {edge, ""},
 		"telemetry":          {edge, "heliograph clock deliver health ingest"},
 		"telemetry/trace":    {edge, "heliograph clock deliver ingest telemetry"},
 
@@ -99,7 +100,7 @@ func house() map[string]room {
 			"localca match outbound pages pulse retry seal seal/recent seal/token seal/vault signin source/drive subscribe telemetry telemetry/trace throttle"},
 
 		"heliographtest": {tool, "app client config identity/devissuer"},
-		"cli":            {tool, "heliograph app client clock config doctor listen outbound receiver seal seal/vault telemetry"},
+		"cli":            {tool, "heliograph app client clock config doctor listen localca outbound receiver seal seal/vault takeover telemetry"},
 		"cmd/heliograph": {tool, "cli"},
 	}
 }
@@ -108,9 +109,9 @@ func house() map[string]room {
 // below it.
 func powers() map[string]string {
 	return map[string]string{
-		"net/http":            "app client cloudevents doctor heliographtest httpapi identity identity/devissuer listen origin outbound pages receiver seal/token signin telemetry telemetry/trace",
-		"os":                  "app cli cmd/heliograph config engine identity/devissuer listen localca seal/keyfile source/drive",
-		"os/exec":             "",
+		"net/http":            "app client cloudevents doctor heliographtest httpapi identity identity/devissuer listen origin outbound pages receiver seal/token signin takeover telemetry telemetry/trace",
+		"os":                  "app cli cmd/heliograph config engine identity/devissuer listen localca seal/keyfile source/drive takeover",
+		"os/exec":             "takeover",
 		"os/signal":           "cmd/heliograph",
 		"github.com/nats-io/": "engine",
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -21,11 +22,12 @@ import (
 // TestMain lets the test binary be the heliograph command: in scripts, and where a test needs a process of its
 // own that it can kill.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"heliograph": func() { os.Exit(run()) }})
+	testscript.Main(m, map[string]func(){"heliograph": func() { os.Exit(run()) }, "hardcoded": hardCoded})
 }
 
 // TestScripts runs what a user could type (testdata/script). Beside the heliograph command, scripts have
 //
+//	hardcoded         an application with Microsoft's names written into it
 //	server            start a development server and point the command at it
 //	receiver          start a receiver at $RECEIVER, which refuses the handshake at /refuse and keeps nothing of what
 //	                  comes to /quiet
@@ -45,10 +47,23 @@ func TestScripts(t *testing.T) {
 			e.Values[receiverKey{}] = make(chan string, 100)
 			return nil
 		},
+		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server": startServer, "receiver": startReceiver, "received": received, "saveid": saveID, "savetext": saveText, "changeid": changeID,
 		},
 	})
+}
+
+// condition knows namespaces: that this user may have one with mounts of its own.
+func condition(name string) (bool, error) {
+	if name != "namespaces" {
+		return false, fmt.Errorf("unknown condition %s", name)
+	}
+	flags := "-m"
+	if os.Geteuid() != 0 {
+		flags = "-rm"
+	}
+	return exec.CommandContext(context.Background(), "unshare", flags, "mount", "--make-rprivate", "/").Run() == nil, nil
 }
 
 type receiverKey struct{}

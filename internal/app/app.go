@@ -36,6 +36,8 @@ type Options struct {
 	IssuerKeys []byte
 	// Version names the build.
 	Version string
+	// Listen opens an address (host:port). Nil: as TCP.
+	Listen func(ctx context.Context, address string) (net.Listener, error)
 }
 
 // App is a running server.
@@ -55,6 +57,7 @@ type App struct {
 	operations  net.Listener              // nil when there is no such address
 	tlsEnds     atomic.Pointer[time.Time] // when the certificate of https ends, if it is not our own authority's
 	authority   *localca.CA               // nil when it is not needed
+	takeover    *localca.CA               // for Microsoft's names; nil when authority is
 	failed      chan error                // buffered: the first reason why the server cannot go on
 }
 
@@ -110,6 +113,14 @@ func (a *App) SecureURL() string {
 	return "https://localhost:" + port
 }
 
+// SecureAddress returns where https is answered, or "".
+func (a *App) SecureAddress() string {
+	if a.https == nil {
+		return ""
+	}
+	return a.https.Addr().String()
+}
+
 // OperationsURL returns the base URL of the operators' address, or "" when there is none.
 func (a *App) OperationsURL() string {
 	if a.operations == nil {
@@ -162,7 +173,7 @@ func (a *App) listen(ctx context.Context) error {
 		if l.address == "" {
 			continue
 		}
-		opened, err := new(net.ListenConfig).Listen(ctx, "tcp", string(l.address))
+		opened, err := a.open(ctx, string(l.address))
 		if err != nil {
 			return fmt.Errorf("%s: %w (another server may be running there; %s=off or another port avoids it)", l.key, err, l.key)
 		}
@@ -175,6 +186,13 @@ func (a *App) listen(ctx context.Context) error {
 		})
 	}
 	return nil
+}
+
+func (a *App) open(ctx context.Context, address string) (net.Listener, error) {
+	if a.opts.Listen != nil {
+		return a.opts.Listen(ctx, address)
+	}
+	return new(net.ListenConfig).Listen(ctx, "tcp", address)
 }
 
 // serve answers requests on a listener until the server stops.

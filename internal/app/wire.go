@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"heliograph.dev"
@@ -144,8 +146,11 @@ func (a *App) buildIndex(ctx context.Context) error {
 
 // loadAuthority loads the local authority, or makes it, where https is answered without a certificate of one's own.
 func (a *App) loadAuthority(context.Context) (err error) {
-	if a.https != nil && a.cfg.TLS.Certificate == "" {
-		a.authority, err = localca.Load(a.cfg.TLS.LocalCA, time.Now())
+	if a.https == nil || a.cfg.TLS.Certificate != "" {
+		return nil
+	}
+	if a.authority, err = localca.Load(a.cfg.TLS.LocalCA, time.Now()); err == nil {
+		a.takeover, err = TakeoverAuthority(&a.cfg)
 	}
 	return err
 }
@@ -259,8 +264,9 @@ func (a *App) setUpIdentity(context.Context) error {
 
 func (a *App) makeIssuer() error {
 	application, delegated := a.permissions()
+	cloud := a.parts.catalog.Cloud()
 	opts := devissuer.Options{
-		Audience: a.parts.catalog.Cloud().Graph, DefaultTenant: a.cfg.Identity.Tenant, ApplicationPermissions: application, DelegatedPermissions: delegated,
+		Audience: cloud.Graph, Login: devissuer.LoginService{Hosts: cloud.LoginHosts, V1: cloud.V1}, DefaultTenant: a.cfg.Identity.Tenant, ApplicationPermissions: application, DelegatedPermissions: delegated,
 		TrustedProxies: a.cfg.Listen.TrustedProxies, Now: a.clock.Now, Logger: a.log, OtherKeys: a.parts.sealer.certificates,
 	}
 	if opts.Keys = a.opts.IssuerKeys; opts.Keys == nil && a.cfg.Data != "" {
@@ -363,8 +369,13 @@ func (a *App) certificate() (func(*tls.ClientHelloInfo) (*tls.Certificate, error
 		a.noteCertificate(&pair)
 		return func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }, nil
 	}
-	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		leaf, err := a.authority.Leaf(time.Now())
+	hosts := a.parts.catalog.Cloud().Hosts()
+	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		authority := a.authority
+		if slices.Contains(hosts, strings.ToLower(hello.ServerName)) {
+			authority = a.takeover
+		}
+		leaf, err := authority.Leaf(time.Now())
 		return &leaf, err
 	}, nil
 }

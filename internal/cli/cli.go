@@ -54,6 +54,9 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var usage usageError
+	if code, is := errors.AsType[exitCode](err); is && err == error(code) { //nolint:errorlint // alone: what went wrong besides is told
+		return int(code)
+	}
 	switch {
 	case err == nil, errors.Is(err, errQuiet):
 		return 0
@@ -98,7 +101,7 @@ Start with: heliograph demo`,
 	}
 	root.AddCommand(
 		t.demo(), t.dev(), t.serve(),
-		t.subscriptions(), t.publish(), t.trigger(), t.deliveries(), t.listen(), t.clock(), t.token(), t.cert(),
+		t.subscriptions(), t.publish(), t.trigger(), t.deliveries(), t.listen(), t.clock(), t.token(), t.cert(), t.takeover(),
 		t.doctor(),
 		t.config(), t.keys(), t.version(),
 	)

@@ -28,8 +28,8 @@ const (
 
 // create makes an authority beside dir and moves it there. When another process was quicker, its authority
 // stays and ours goes.
-func create(dir string, now time.Time) (err error) {
-	certPEM, keyPEM, err := newAuthority(now)
+func create(dir string, now time.Time, names []string) (err error) {
+	certPEM, keyPEM, err := newAuthority(now, names)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func stands(dir string, err error) error {
 	return err
 }
 
-func newAuthority(now time.Time) (certPEM, keyPEM []byte, err error) {
+func newAuthority(now time.Time, names []string) (certPEM, keyPEM []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
@@ -79,10 +79,14 @@ func newAuthority(now time.Time) (certPEM, keyPEM []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	kind := "local"
+	if len(names) > 0 {
+		kind = "takeover"
+	}
 	template := &x509.Certificate{
 		SerialNumber: serial,
 		// The number tells one authority from the next in a list of trusted ones.
-		Subject:               pkix.Name{Organization: []string{"Heliograph"}, CommonName: fmt.Sprintf("Heliograph local CA %x", serial.Bytes()[:4])},
+		Subject:               pkix.Name{Organization: []string{"Heliograph"}, CommonName: fmt.Sprintf("Heliograph %s CA %x", kind, serial.Bytes()[:4])},
 		NotBefore:             now.Add(-skew),
 		NotAfter:              now.Add(authorityLife),
 		KeyUsage:              x509.KeyUsageCertSign,
@@ -92,7 +96,7 @@ func newAuthority(now time.Time) (certPEM, keyPEM []byte, err error) {
 		MaxPathLenZero:        true,
 
 		PermittedDNSDomainsCritical: true,
-		PermittedDNSDomains:         []string{"localhost"}, // and the names under it
+		PermittedDNSDomains:         append([]string{"localhost"}, names...), // and the names under them
 		PermittedIPRanges: []*net.IPNet{
 			{IP: net.IPv4(127, 0, 0, 0).To4(), Mask: net.CIDRMask(8, 32)},
 			{IP: net.IPv6loopback, Mask: net.CIDRMask(128, 128)},
@@ -110,7 +114,7 @@ func newAuthority(now time.Time) (certPEM, keyPEM []byte, err error) {
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), nil
 }
 
-// Leaf returns a server certificate for localhost, *.localhost, 127.0.0.1 and ::1: the same one until two
+// Leaf returns a server certificate for localhost, *.localhost, 127.0.0.1, ::1 and the further names: the same one until two
 // thirds of its life are over, then another. It is quick enough for tls.Config.GetCertificate.
 //
 // Not every client takes the wildcard: Node.js and OpenSSL want two labels behind a star.
@@ -152,7 +156,7 @@ func (ca *CA) issue(now time.Time) (tls.Certificate, error) {
 		NotAfter:     end,
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames:     []string{"localhost", "*.localhost"},
+		DNSNames:     append([]string{"localhost", "*.localhost"}, ca.names...),
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1).To4(), net.IPv6loopback},
 	}, ca.cert, key.Public(), ca.key)
 	if err != nil {
@@ -162,7 +166,8 @@ func (ca *CA) issue(now time.Time) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
+	// The authority goes along, so that a browser can be told to take what its key has signed without being made to trust it.
+	return tls.Certificate{Certificate: [][]byte{der, ca.cert.Raw}, PrivateKey: key, Leaf: leaf}, nil
 }
 
 // newSerial returns a random positive serial number: two authorities on one machine never issue the same.

@@ -5,6 +5,9 @@
 // certificate is constrained, critically, to the names under localhost and to loopback addresses, to server
 // authentication, and to issuing no further authority. So a stolen key is good for nothing but this machine.
 //
+// An authority for further names (those of Microsoft's that a server is reached by in a takeover) is another one, in
+// another folder, constrained to them as well: it is for the processes that are told to trust it, never for a machine.
+//
 // An authority is a folder of its own with two files:
 //
 //	ca.pem       its certificate, to be handed to clients
@@ -28,6 +31,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -39,17 +43,19 @@ const (
 
 // CA is a loaded authority. Its methods may be called concurrently.
 type CA struct {
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	dir   string
+	names []string // besides localhost
+	cert  *x509.Certificate
+	key   *ecdsa.PrivateKey
 
 	mu    sync.Mutex
 	leaf  tls.Certificate
 	renew time.Time // when to make the next leaf
 }
 
-// Load opens the authority in dir, and makes it first when dir is missing or empty.
-func Load(dir string, now time.Time) (*CA, error) {
+// Load opens the authority in dir, and makes it first when dir is missing or empty. It is for localhost, and for further
+// names where there are any.
+func Load(dir string, now time.Time, names ...string) (*CA, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("find the local CA's folder: %w", err)
@@ -59,11 +65,14 @@ func Load(dir string, now time.Time) (*CA, error) {
 		return nil, fmt.Errorf("look for a local CA: %w", err)
 	}
 	if vacant {
-		if err := create(dir, now); err != nil {
+		if err := create(dir, now, names); err != nil {
 			return nil, fmt.Errorf("make a local CA in %s: %w", dir, err)
 		}
 	}
 	ca, err := open(dir, now)
+	if err == nil {
+		ca.names, err = names, ca.covers(names)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the local CA in %s cannot be used: %w; "+
 			"mend it, or remove the folder to have a new one made, which clients must then be told to trust", dir, err)
@@ -73,6 +82,24 @@ func Load(dir string, now time.Time) (*CA, error) {
 
 // CertPath returns the absolute path of the certificate that clients must trust, in PEM.
 func (ca *CA) CertPath() string { return filepath.Join(ca.dir, certFile) }
+
+// PEM returns that certificate.
+func (ca *CA) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})
+}
+
+// Certificate returns that certificate.
+func (ca *CA) Certificate() *x509.Certificate { return ca.cert }
+
+// covers says which names the authority may not speak for.
+func (ca *CA) covers(names []string) error {
+	for _, name := range names {
+		if !slices.Contains(ca.cert.PermittedDNSDomains, name) {
+			return fmt.Errorf("its certificate is not for %s", name)
+		}
+	}
+	return nil
+}
 
 // isVacant reports whether dir is missing or empty.
 func isVacant(dir string) (bool, error) {

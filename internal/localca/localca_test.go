@@ -274,3 +274,30 @@ func BenchmarkFirstLoadAndLeaf(b *testing.B) {
 		}
 	}
 }
+
+// An authority for further names speaks for them and for localhost, and for nobody else.
+func TestFurtherNames(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "ca")
+	ca, err := localca.Load(dir, now, "graph.example", "login.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := trust(t, ca)
+	for name, want := range map[string]bool{"localhost": true, "graph.example": true, "login.example": true, "other.example": false} {
+		_, err := leaf(t, ca, now).Leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots, CurrentTime: now})
+		_, forged := forge(t, ca, name).Verify(x509.VerifyOptions{DNSName: name, Roots: roots, CurrentTime: now})
+		if (err == nil) != want || (forged == nil) != want {
+			t.Errorf("%s: %v, forged %v", name, err, forged)
+		}
+	}
+	if !bytes.Equal(ca.PEM(), read(t, ca.CertPath())) || !strings.Contains(ca.Certificate().Subject.CommonName, "takeover") {
+		t.Errorf("%s is not what %s holds", ca.PEM(), ca.CertPath())
+	}
+	if _, err := localca.Load(dir, now, "graph.example"); err != nil {
+		t.Error(err)
+	}
+	if _, err := localca.Load(dir, now, "graph.example", "new.example"); err == nil || !strings.Contains(err.Error(), "not for new.example") {
+		t.Errorf("%v", err)
+	}
+}

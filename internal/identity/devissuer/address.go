@@ -12,18 +12,33 @@ import (
 // eachTenant is the tenant in what is said of all tenants, as Entra writes it.
 const eachTenant = "{tenantid}"
 
-// microsoftHosts are the names that the login service has. In a takeover we are reached by them.
-func microsoftHosts() []string {
-	return []string{"login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"}
+// LoginService is the identity platform of a cloud, by whose names we are reached in a takeover.
+type LoginService struct {
+	// Hosts are its names: the one that tokens are from, and then the one that clients' caches prefer.
+	Hosts []string
+	// V1 is the root of the issuers of v1 tokens.
+	V1 string
+}
+
+// globalLogin is the global cloud's.
+func globalLogin() LoginService {
+	return LoginService{
+		Hosts: []string{"login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"}, V1: "https://sts.windows.net",
+	}
+}
+
+// is reports whether a base is one of the service's names.
+func (s *LoginService) is(base string) bool {
+	_, host, _ := strings.Cut(base, "://")
+	return slices.Contains(s.Hosts, host)
 }
 
 // issuerURL returns the iss of a tenant's tokens.
-func issuerURL(base, tenant string, v1 bool) string {
-	host := strings.TrimPrefix(base, "https://")
-	if slices.Contains(microsoftHosts(), host) {
-		base = "https://login.microsoftonline.com"
+func (i *Issuer) issuerURL(base, tenant string, v1 bool) string {
+	if i.login.is(base) {
+		base = "https://" + i.login.Hosts[0]
 		if v1 {
-			base = "https://sts.windows.net"
+			base = i.login.V1
 		}
 	}
 	if v1 {

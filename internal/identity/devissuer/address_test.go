@@ -70,6 +70,28 @@ func TestTakeoverIssuers(t *testing.T) {
 	}
 }
 
+func TestTakeoverOfAnotherCloud(t *testing.T) {
+	t.Parallel()
+	w := setup(t, func(o *devissuer.Options) {
+		o.Login = devissuer.LoginService{Hosts: []string{"login.chinacloudapi.cn", "login.partner.microsoftonline.cn"}, V1: "https://sts.chinacloudapi.cn"}
+	})
+	for base, want := range map[string]string{
+		"https://login.partner.microsoftonline.cn": "https://login.chinacloudapi.cn/" + tenantA + "/v2.0",
+		"https://login.microsoftonline.com":        "https://login.microsoftonline.com/" + tenantA + "/v2.0",
+	} {
+		token, _, err := w.Mint(t.Context(), devissuer.MintRequest{Base: base, Tenant: tenantA})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantClaims(t, w.claims(t, token.Reveal()), map[string]any{"iss": want})
+	}
+	token, _, err := w.Mint(t.Context(), devissuer.MintRequest{Base: "https://login.chinacloudapi.cn", Tenant: tenantA, V1: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantClaims(t, w.claims(t, token.Reveal()), map[string]any{"iss": "https://sts.chinacloudapi.cn/" + tenantA + "/"})
+}
+
 // Whoever knows the server as Graph is sent to the login service, everybody else to the server itself.
 func TestAuthorizationURI(t *testing.T) {
 	t.Parallel()

@@ -97,7 +97,7 @@ func (i *Issuer) readAuthorization(r *http.Request, at place) (*authorization, *
 		a.redirectVerbatim = app.RedirectURIs[0]
 	}
 	var f *fault
-	if a.redirect, f = redirectOf(&app, a.redirectVerbatim); f != nil {
+	if a.redirect, f = i.redirectOf(&app, a.redirectVerbatim); f != nil {
 		return nil, f
 	}
 	a.state = a.form.Get("state")

@@ -146,9 +146,9 @@ func (i *Issuer) issuerAt(at place) (string, error) {
 		return "", err
 	}
 	if anyTenant {
-		return issuerURL(at.base, eachTenant, at.v1), nil
+		return i.issuerURL(at.base, eachTenant, at.v1), nil
 	}
-	return issuerURL(at.base, string(tenant), at.v1), nil
+	return i.issuerURL(at.base, string(tenant), at.v1), nil
 }
 
 // publicKey is a JWK as Entra publishes it: with the certificate and with the issuer that it signs for.
@@ -225,10 +225,8 @@ func (i *Issuer) instance(w http.ResponseWriter, r *http.Request, at place) {
 	}
 	_, host, _ := strings.Cut(at.base, "://")
 	cloud := instanceMetadata{PreferredNetwork: host, PreferredCache: host, Aliases: []string{host}}
-	for _, name := range microsoftHosts() {
-		if name == host {
-			cloud = instanceMetadata{PreferredNetwork: "login.microsoftonline.com", PreferredCache: "login.windows.net", Aliases: microsoftHosts()}
-		}
+	if i.login.is(at.base) {
+		cloud = instanceMetadata{PreferredNetwork: i.login.Hosts[0], PreferredCache: i.login.Hosts[min(1, len(i.login.Hosts)-1)], Aliases: i.login.Hosts}
 	}
 	writePublic(w, r, map[string]any{
 		"tenant_discovery_endpoint": at.base + "/" + url.PathEscape(tenant) + "/v2.0/.well-known/openid-configuration",

@@ -67,6 +67,8 @@ type Options struct {
 	// Audience is Graph's root in the cloud that is played, which tokens are for when the client does not say. Empty:
 	// the global one's.
 	Audience string
+	// Login is the identity platform of that cloud. Empty: the global one's.
+	Login LoginService
 	// DefaultTenant is behind common and organizations. Empty: one that is always the same.
 	DefaultTenant heliograph.TenantID
 	// Applications, when there are any, are the only ones; else any client id enters with any secret.
@@ -102,6 +104,7 @@ type Issuer struct {
 	keys     *keyring
 	others   func() ([]*x509.Certificate, error)
 	proxies  origin.Proxies
+	login    LoginService
 	lifetime time.Duration
 	audience string
 	now      func() time.Time
@@ -128,6 +131,9 @@ func New(o Options) (*Issuer, error) {
 	}
 	if i.audience = o.Audience; i.audience == "" {
 		i.audience = Audience
+	}
+	if i.login = o.Login; len(i.login.Hosts) == 0 {
+		i.login = globalLogin()
 	}
 	if i.lifetime <= 0 {
 		i.lifetime = defaultTokenLifetime

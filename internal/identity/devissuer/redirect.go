@@ -9,7 +9,7 @@ import (
 )
 
 // redirectOf reads where a person is to be sent back to, and refuses what is not the application's.
-func redirectOf(app *Application, raw string) (*url.URL, *fault) {
+func (i *Issuer) redirectOf(app *Application, raw string) (*url.URL, *fault) {
 	if raw == "" {
 		return nil, missing("redirect_uri")
 	}
@@ -23,7 +23,7 @@ func redirectOf(app *Application, raw string) (*url.URL, *fault) {
 		}
 		return nil, badRequest("invalid_request", 50011, "The redirect URI '%s' specified in the request does not match the redirect URIs configured for the application '%s' (identity.applications).", cut(raw), app.ID)
 	}
-	if !staysHere(u) {
+	if !i.staysHere(u) {
 		return nil, badRequest("invalid_request", 50011, "The redirect URI '%s' is not on this machine. List it in the application's redirect_uris (identity.applications) to allow it.", cut(raw))
 	}
 	return u, nil
@@ -46,11 +46,11 @@ func sameRedirect(known, asked string) bool {
 
 // staysHere reports whether a redirect cannot leave the machine: to a web server on it, to an application that has a
 // scheme of its own, or to a page of this issuer.
-func staysHere(u *url.URL) bool {
+func (i *Issuer) staysHere(u *url.URL) bool {
 	switch u.Scheme {
 	case "http", "https":
 		host := strings.ToLower(u.Hostname())
-		native := slices.Contains(microsoftHosts(), host) && strings.HasSuffix(u.Path, "/oauth2/nativeclient")
+		native := slices.Contains(i.login.Hosts, host) && strings.HasSuffix(u.Path, "/oauth2/nativeclient")
 		return native || isLoopback(host) || strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".test") // RFC 6761
 	case "javascript", "data", "vbscript", "file", "blob", "about", "ftp", "ws", "wss", "mailto":
 		return false

@@ -46,7 +46,7 @@ func (i *Issuer) logout(w http.ResponseWriter, r *http.Request, _ place) {
 	q := r.URL.Query()
 	to := q.Get("post_logout_redirect_uri")
 	app, _ := i.application(q.Get("client_id"))
-	if u, f := redirectOf(&app, to); f == nil && (u.Scheme == "http" || u.Scheme == "https") {
+	if u, f := i.redirectOf(&app, to); f == nil && (u.Scheme == "http" || u.Scheme == "https") {
 		if q.Has("state") {
 			more := u.Query()
 			more.Set("state", q.Get("state"))

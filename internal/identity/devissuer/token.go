@@ -91,7 +91,7 @@ func (i *Issuer) access(ctx context.Context, g *grant) (string, time.Time, error
 		issued = expires.Add(-i.lifetime)
 	}
 	c := &accessClaims{
-		Audience: g.audience, Issuer: issuerURL(g.base, string(g.tenant), g.v1), Tenant: string(g.tenant), Version: "2.0",
+		Audience: g.audience, Issuer: i.issuerURL(g.base, string(g.tenant), g.v1), Tenant: string(g.tenant), Version: "2.0",
 		IssuedAt: issued.Unix(), NotBefore: issued.Unix(), Expires: expires.Unix(),
 		AppDisplayName: g.app.Name, AIO: opaque(48), RH: "1." + opaque(40) + ".", UTI: opaque(16),
 	}
@@ -124,7 +124,7 @@ func (c *accessClaims) ofUser(g *grant) {
 func (i *Issuer) id(ctx context.Context, g *grant) (string, error) {
 	now := i.now()
 	c := &idClaims{
-		Audience: string(g.app.ID), Issuer: issuerURL(g.base, string(g.tenant), g.v1), Tenant: string(g.tenant), Version: "2.0",
+		Audience: string(g.app.ID), Issuer: i.issuerURL(g.base, string(g.tenant), g.v1), Tenant: string(g.tenant), Version: "2.0",
 		IssuedAt: now.Unix(), NotBefore: now.Unix(), Expires: now.Add(g.lifetime).Unix(),
 		Name: g.user.Name, UPN: g.user.UPN, PreferredUsername: g.user.UPN, Object: string(g.user.Object),
 		Subject: subject(g), RH: "1." + opaque(40) + ".", UTI: opaque(16), Nonce: g.nonce, Roles: g.user.Roles,
