@@ -47,6 +47,8 @@
 // [heliograph.dev/internal/seal/vault] keeps secrets on disk, sealed with [heliograph.dev/internal/seal/xaes] under a key
 // of [heliograph.dev/internal/seal/keyfile].
 //
+// What was published can be read, as it is now, from [heliograph.dev/internal/objects], which folds the log.
+//
 // What a change of each resource looks like is data in [heliograph.dev/internal/fixture]: an operator can have one made up,
 // and it goes the same way.
 //

@@ -56,6 +56,7 @@ func house() map[string]room {
 		"health":              {pure, "heliograph"},
 		"lifecycle":           {pure, "heliograph"},
 		"match":               {pure, "heliograph catalog"},
+		"objects":             {pure, "heliograph catalog odata odata/filter rawjson"},
 		"odata":               {pure, ""},
 		"odata/edm":           {pure, ""},
 		"odata/filter":        {pure, "odata odata/edm"},
@@ -77,7 +78,7 @@ func house() map[string]room {
 		"config":             {edge, "heliograph"},
 		"doctor":             {edge, "heliograph outbound seal seal/token"},
 		"engine":             {edge, "heliograph clock engine/frame"},
-		"httpapi":            {edge, "heliograph batch clock cloudevents deliver deliveries docs/reference fixture health lifecycle origin pulse rawjson subscribe"},
+		"httpapi":            {edge, "heliograph batch clock cloudevents deliver deliveries docs/reference fixture health lifecycle objects origin pulse rawjson subscribe"},
 		"identity":           {edge, "heliograph"},
 		"identity/devissuer": {edge, "heliograph origin"},
 		"listen":             {edge, "heliograph receiver"},
@@ -97,7 +98,7 @@ func house() map[string]room {
 		"telemetry/trace":    {edge, "heliograph clock deliver ingest telemetry"},
 
 		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine fixture health httpapi identity identity/devissuer ingest " +
-			"localca match outbound pages pulse retry seal seal/recent seal/token seal/vault signin source/drive subscribe telemetry telemetry/trace throttle"},
+			"localca match objects outbound pages pulse retry seal seal/recent seal/token seal/vault signin source/drive subscribe telemetry telemetry/trace throttle"},
 
 		"heliographtest": {tool, "app client config identity/devissuer"},
 		"cli":            {tool, "heliograph app client clock config doctor listen localca outbound receiver seal seal/vault takeover telemetry"},

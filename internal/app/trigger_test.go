@@ -30,6 +30,7 @@ type watched struct {
 	beta     bool
 	rich     bool
 	id       string
+	token    string
 	want     map[heliograph.ChangeType]bool // that have not come
 }
 
@@ -224,6 +225,7 @@ func (w *watched) subscribe(t *testing.T, a *app.App, url, certificate string) {
 		t.Error(err)
 		return
 	}
+	w.token = token.Reveal()
 	types := make([]string, 0, 3)
 	for one := range w.want {
 		types = append(types, one.String())
@@ -245,7 +247,7 @@ func (w *watched) subscribe(t *testing.T, a *app.App, url, certificate string) {
 		t.Error(err)
 		return
 	}
-	r.Header = http.Header{"Authorization": {"Bearer " + token.Reveal()}, "Content-Type": {"application/json"}}
+	r.Header = http.Header{"Authorization": {"Bearer " + w.token}, "Content-Type": {"application/json"}}
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Error(err)

@@ -291,7 +291,7 @@ func (a *App) makeIssuer() error {
 	return nil
 }
 
-func (a *App) setUpAPI(context.Context) error {
+func (a *App) setUpAPI(ctx context.Context) error {
 	looking := control{a.parts.deliveries, a.parts.dispatcher, a.parts.engine, a.parts.registry}
 	opts := httpapi.Options{
 		Authenticator: a.parts.verifier, Subscriptions: a.parts.subscriptions, Handshakes: a.parts.subscriptions.Handshakes(), Advice: a.advice,
@@ -326,6 +326,12 @@ func (a *App) setUpAPI(context.Context) error {
 	}
 	if a.movable != nil {
 		opts.Clock = a.movable
+	}
+	if a.cfg.Objects.Read {
+		var err error
+		if opts.Objects, err = a.startObjects(ctx); err != nil {
+			return err
+		}
 	}
 	if a.cfg.API.Limits {
 		opts.Throttle = newThrottle(a.parts.catalog.Profile(), a.real)

@@ -80,6 +80,20 @@ func (c *Catalog) CanonicalChange(path string) (string, error) {
 	return t.path(values), nil
 }
 
+// ChangeTemplate returns the template of a canonical change path, its parameters in braces (users/{user}/messages/{message}),
+// or nothing.
+func (c *Catalog) ChangeTemplate(path string) string {
+	r, err := odata.ParseResource(path)
+	if err != nil {
+		return ""
+	}
+	leaves, _ := c.changes.find(r.Segments)
+	if len(leaves) == 0 {
+		return ""
+	}
+	return leaves[0].tmpl.text
+}
+
 func unknownChange(path string) error {
 	return heliograph.Errorf(heliograph.Invalid, "publish.resource.unknown", "no resource of the catalog has changes at %q", path)
 }

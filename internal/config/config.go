@@ -59,6 +59,7 @@ type Config struct {
 	Tokens   Tokens   `key:"validation_tokens"`
 	Publish  Publish  `key:"publish"`
 	Delivery Delivery `key:"delivery"`
+	Objects  Objects  `key:"objects"`
 	Log      Log      `key:"log"`
 	Tracing  Tracing  `key:"tracing"`
 
@@ -234,6 +235,17 @@ type Publish struct {
 	Triggers bool `key:"triggers"`
 }
 
+// Objects says whether what was published can be read with Graph's paths, and how much of it is kept. It is kept in memory
+// and read from the change log again at a start.
+type Objects struct {
+	// Answer for what was published: GET of a resource, its collections, and their delta. dev does.
+	Read bool `key:"read"`
+	// How many resources may be kept, those that are deleted among them. What has not changed for longest goes first.
+	MaxCount int `key:"max_count"`
+	// How many bytes they may take.
+	MaxBytes Bytes `key:"max_bytes"`
+}
+
 // Delivery bounds what delivery takes. It is bounded whatever the backlog.
 type Delivery struct {
 	// The most notifications in one POST.
@@ -296,6 +308,7 @@ func Default(mode Mode) *Config {
 		Outbound: Outbound{HTTP2: true},
 		Log:      Log{Level: slog.LevelInfo, Format: "auto"},
 		Tracing:  Tracing{SampleRatio: 1, Service: "heliograph"},
+		Objects:  Objects{MaxCount: 100_000, MaxBytes: 256 << 20},
 	}
 	if mode == Dev {
 		c.ShutdownGrace = 5 * time.Second
@@ -304,7 +317,7 @@ func Default(mode Mode) *Config {
 		c.API.Limits = false
 		c.Outbound.AllowLoopback = true
 		c.Delivery.Drop = true
-		c.Publish.Triggers = true
+		c.Publish.Triggers, c.Objects.Read = true, true
 	}
 	return c
 }

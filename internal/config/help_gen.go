@@ -123,6 +123,12 @@ func help(key string) string {
 		return "discard what comes for an endpoint that answers far too late far too often, as Graph does: dev does, to show an application what it will meet"
 	case "delivery.max_unread":
 		return "how many accepted changes may wait to be read before publishers are asked to slow down (429)"
+	case "objects.read":
+		return "answer for what was published: GET of a resource, its collections, and their delta"
+	case "objects.max_count":
+		return "how many resources may be kept, those that are deleted among them"
+	case "objects.max_bytes":
+		return "how many bytes they may take"
 	case "log.level":
 		return "the least that is logged: debug, info, warn or error"
 	case "log.format":

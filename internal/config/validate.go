@@ -213,6 +213,8 @@ func (v *validator) limits() {
 		v.fail("publish.max_request_bytes", "%s is less than one event may have (publish.max_event_bytes, %s)",
 			p.MaxRequestBytes, p.MaxEventBytes)
 	}
+	v.atLeast("objects.max_count", int64(v.c.Objects.MaxCount), 1)
+	v.atLeast("objects.max_bytes", int64(v.c.Objects.MaxBytes), 1<<20)
 	v.atLeast("delivery.batch_count", int64(d.BatchCount), 1)
 	v.atLeast("delivery.batch_bytes", int64(d.BatchBytes), 1<<10)
 	v.atLeast("delivery.lane_pending", int64(d.LanePending), int64(d.BatchCount))

@@ -78,6 +78,8 @@ type Options struct {
 	Throttle Throttle
 	// Minter makes tokens for POST /control/v1/tokens. Nil: there is no such route.
 	Minter Minter
+	// Objects are what was published. Nil: it cannot be read.
+	Objects Objects
 	// Triggers makes changes up for POST /control/v1/trigger. Nil: there is no such route.
 	Triggers Triggers
 	// OtherName returns the object id of a user that is named by a principal name, and the other way round, or nothing.
@@ -216,6 +218,9 @@ func (a *API) answer(ctx context.Context, x *exchange) (ans answer, err error) {
 	}()
 	segments := segmentsOf(x.request.URL.Path)
 	at, depth := a.router.find(segments)
+	if at == nil {
+		at = a.ofObjects(x.request.Method, segments)
+	}
 	if at == nil {
 		lost := strayed(segments, depth)
 		if depth == 0 && lost.Kind == heliograph.NotFound && a.opts.Next != nil && x.batch.IsZero() {

@@ -154,7 +154,7 @@ func all(t *testing.T, change ...func(*httpapi.Options)) *bench {
 	s := &sent{}
 	b := newBench(t, append([]func(*httpapi.Options){func(o *httpapi.Options) {
 		o.Clock = still()
-		o.Handshakes, o.Minter, o.Triggers = handshakes(), &mint{}, fixtures()
+		o.Handshakes, o.Minter, o.Triggers, o.Objects = handshakes(), &mint{}, fixtures(), things{}
 		o.Deliveries, o.Endpoints, o.MayForce, o.Outlines = s, s, true, s
 		o.Follower, o.Changes, o.Pulse = s, s, s
 		o.Profiler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -315,7 +315,7 @@ func provoke(t *testing.T, o operation, status int) reply {
 	if strings.Contains(o.path, "changes") {
 		id = sentChange().String()
 	}
-	path := strings.NewReplacer("{id}", id, "{drive}", "d", "{group}", "g", "{site}", "s", "{list}", "l").Replace(o.path)
+	path := strings.NewReplacer("{id}", id, "{drive}", "d", "{group}", "g", "{site}", "s", "{list}", "l", "{resource}", fmt.Sprint("thing", status)).Replace(o.path)
 	switch {
 	case status == 400 && body == "" && o.id == "listSubscriptions":
 		path += "?$skiptoken=%00"

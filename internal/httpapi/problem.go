@@ -68,6 +68,9 @@ func problemOf(ctx context.Context, err error) problem {
 	if missing, found := errors.AsType[*absentError](err); found {
 		return problem{status: http.StatusNotImplemented, code: "NotImplemented", message: missing.Error(), rule: missing.rule}
 	}
+	if lost, found := errors.AsType[*lostError](err); found {
+		return problem{status: http.StatusGone, code: lost.Code, message: lost.Error(), rule: "objects.sync_state"}
+	}
 	if failed, found := errors.AsType[*dependencyError](err); found {
 		return problem{status: http.StatusFailedDependency, code: "FailedDependency", message: failed.Error(), rule: "batch.failed_dependency"}
 	}
@@ -159,6 +162,9 @@ func explain(header http.Header, err error) {
 	}
 	if told, found := errors.AsType[*heliograph.Error](err); found && told.Detail != "" {
 		header.Set("Heliograph-Detail", headerText(told.Detail))
+	}
+	if lost, found := errors.AsType[*lostError](err); found {
+		header.Set("Location", lost.location)
 	}
 	if unreadable, found := errors.AsType[*batch.FormatError](err); found {
 		header.Set("Heliograph-Detail", headerText(unreadable.Error()))

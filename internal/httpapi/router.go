@@ -66,7 +66,9 @@ func (r *router) find(segments []string) (at *stop, depth int) {
 		if along == len(segments) && along == len(at.segments) {
 			return at, along
 		}
-		depth = max(depth, along)
+		if !strings.HasSuffix(at.label, "/"+objectPath) { // which leads anywhere
+			depth = max(depth, along)
+		}
 	}
 	return nil, depth
 }
@@ -87,7 +89,7 @@ func (s *stop) along(segments []string) int {
 
 // setValues sets what stands in the path where the stop has names.
 func (s *stop) setValues(request *http.Request, segments []string) {
-	for i, segment := range s.segments {
+	for i, segment := range s.segments[:min(len(s.segments), len(segments))] {
 		if name, isValue := valueName(segment); isValue {
 			request.SetPathValue(name, segments[i])
 		}

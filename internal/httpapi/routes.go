@@ -112,6 +112,11 @@ func (a *API) routes() []route {
 			route{control, http.MethodPost, "trigger", operator, unlimited, do(a.readTrigger, a.trigger, didTrigger)},
 			route{control, http.MethodGet, "triggers", signedIn, unlimited, do(readNothing, a.listTriggers, listedTriggers)})
 	}
+	if a.opts.Objects != nil {
+		table = append(table,
+			route{graph, http.MethodGet, objectPath, signedIn, unlimited, a.object}, // all paths that are nothing else
+			route{control, http.MethodPost, "objects/forget", operator, unlimited, do(readNothing, nothing(a.forgetSync), done)})
+	}
 	return slices.Concat(table, a.deliveryRoutes(), a.watchRoutes())
 }
 

@@ -131,6 +131,56 @@ test("@microsoft/microsoft-graph-client over https", async (t) => {
   });
 });
 
+test("@microsoft/microsoft-graph-client: a notification, what it is about, and what else has changed", async (t) => {
+  const client = Client.initWithMiddleware({
+    baseUrl: https,
+    customHosts: new Set([new URL(https).hostname]),
+    authProvider: new TokenCredentialAuthenticationProvider(credential(), { scopes }),
+  });
+  const trigger = async (event, parameters) => {
+    const answer = await fetch(http + "/control/v1/trigger", {
+      method: "POST",
+      headers: { Authorization: `Bearer ${await msalToken()}`, "Content-Type": "application/json" },
+      body: JSON.stringify({ event, parameters }),
+    });
+    assert.equal(answer.status, 202);
+  };
+  const made = await client.api("/subscriptions").post({
+    changeType: "created", notificationUrl, resource: "users/reader@example.com/messages", clientState: "s", expirationDateTime: inHours(1).toISOString(),
+  });
+  const user = "reader@example.com";
+  for (const message of ["m1", "m2", "m3"]) {
+    const come = new Promise((resolve) => (arrived = resolve));
+    await trigger("message.created", { user, message });
+    await come;
+  }
+  const notification = received.pop();
+  const message = await client.api(notification.resource).get();
+  assert.equal(message.id, "m3");
+  assert.ok(message.subject && message["@odata.etag"]);
+  t.diagnostic(`${notification.resource} is "${message.subject}"`);
+
+  const first = await client.api(`/users/${user}/messages`).top(2).select("subject").orderby("id desc").get();
+  const ids = [];
+  await new PageIterator(client, first, (m) => ids.push(m.id)).iterate();
+  assert.deepEqual(ids, ["m3", "m2", "m1"]);
+
+  const all = [];
+  const round = new PageIterator(client, await client.api(`/users/${user}/messages/delta`).top(2).get(), (m) => all.push(m.id));
+  await round.iterate();
+  assert.deepEqual(all, ["m1", "m2", "m3"]);
+  await trigger("message.deleted", { user, message: "m2" });
+  const changed = await client.api(round.getDeltaLink()).get();
+  assert.deepEqual(changed.value, [{ id: "m2", "@removed": { reason: "deleted" } }]);
+  t.diagnostic(`delta: ${JSON.stringify(changed.value)}`);
+
+  await assert.rejects(client.api(`/users/${user}/messages/m2`).get(), { statusCode: 404, code: "ErrorItemNotFound" });
+  const forgotten = await fetch(http + "/control/v1/objects/forget", { method: "POST", headers: { Authorization: `Bearer ${await msalToken()}` } });
+  assert.equal(forgotten.status, 204);
+  await assert.rejects(client.api(round.getDeltaLink()).get(), { statusCode: 410, code: "syncStateNotFound" });
+  await client.api(`/subscriptions/${made.id}`).delete();
+});
+
 for (const [scheme, base] of [["http", http], ["https", https]]) {
   test(`@microsoft/msgraph-sdk (Kiota) over ${scheme}`, async (t) => {
     const adapter = new GraphRequestAdapter(
