@@ -42,6 +42,8 @@
 // [heliograph.dev/internal/health]; [heliograph.dev/internal/deliveries] remembers how it went. [heliograph.dev/internal/outbound] makes the calls: nobody else calls
 // where somebody told us to.
 //
+// In development [heliograph.dev/internal/faults] says what goes wrong on purpose, of calls and of deliveries.
+//
 // What a notification with resource data tells is said by [heliograph.dev/internal/content]; it is encrypted by [heliograph.dev/internal/seal] and vouched for by
 // [heliograph.dev/internal/seal/token]; [heliograph.dev/internal/seal/recent] remembers what was parsed,
 // [heliograph.dev/internal/seal/vault] keeps secrets on disk, sealed with [heliograph.dev/internal/seal/xaes] under a key

@@ -53,6 +53,7 @@ func house() map[string]room {
 		"docs/reference":      {pure, ""},
 		"engine/frame":        {pure, "heliograph"},
 		"fixture":             {pure, "heliograph catalog odata"},
+		"faults":              {pure, "heliograph"},
 		"health":              {pure, "heliograph"},
 		"lifecycle":           {pure, "heliograph"},
 		"match":               {pure, "heliograph catalog"},
@@ -78,7 +79,7 @@ func house() map[string]room {
 		"config":             {edge, "heliograph"},
 		"doctor":             {edge, "heliograph outbound seal seal/token"},
 		"engine":             {edge, "heliograph clock engine/frame"},
-		"httpapi":            {edge, "heliograph batch clock cloudevents deliver deliveries docs/reference fixture health lifecycle objects origin pulse rawjson subscribe"},
+		"httpapi":            {edge, "heliograph batch clock cloudevents deliver deliveries docs/reference faults fixture health lifecycle objects origin pulse rawjson subscribe"},
 		"identity":           {edge, "heliograph"},
 		"identity/devissuer": {edge, "heliograph origin"},
 		"listen":             {edge, "heliograph receiver"},
@@ -97,7 +98,7 @@ func house() map[string]room {
 		"telemetry":          {edge, "heliograph clock deliver health ingest"},
 		"telemetry/trace":    {edge, "heliograph clock deliver ingest telemetry"},
 
-		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine fixture health httpapi identity identity/devissuer ingest " +
+		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine faults fixture health httpapi identity identity/devissuer ingest " +
 			"localca match objects outbound pages pulse retry seal seal/recent seal/token seal/vault signin source/drive subscribe telemetry telemetry/trace throttle"},
 
 		"heliographtest": {tool, "app client config identity/devissuer"},

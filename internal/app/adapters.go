@@ -119,6 +119,9 @@ func (a *App) prepare(endpoint heliograph.Endpoint, latest match.TLS) (deliver.R
 	if err != nil {
 		return nil, err
 	}
+	if a.parts.trouble != nil {
+		return &troubled{Receiver: receiver{e}, trouble: a.parts.trouble, endpoint: endpoint}, nil
+	}
 	return receiver{e}, nil
 }
 

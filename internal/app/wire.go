@@ -53,6 +53,7 @@ type parts struct {
 	dispatcher    *deliver.Dispatcher
 	ingest        *ingest.Ingest
 	sealer        *sealer
+	trouble       *trouble // nil in serve
 	issuer        *devissuer.Issuer
 	verifier      *identity.Verifier
 	gate          *signin.Gate // nil where nobody signs in
@@ -206,6 +207,9 @@ func (a *App) startDelivery(ctx context.Context) error {
 	for i := range partitions {
 		partitions[i] = i
 	}
+	if a.isDev() {
+		a.makeTrouble()
+	}
 	a.parts.deliveries = deliveries.New(deliveries.DefaultLimits(), a.clock.Now)
 	a.parts.pulse = pulse.New(pulse.DefaultLimits(), a.real.Now)
 	a.parts.dispatcher = deliver.New(deliver.Options{
@@ -306,6 +310,7 @@ func (a *App) setUpAPI(ctx context.Context) error {
 		Now: a.clock.Now, Logger: a.log,
 	}
 	if a.isDev() {
+		opts.Faults = a.parts.trouble
 		opts.Minter = minter{a.parts.issuer}
 		opts.OtherName = a.parts.issuer.OtherName
 		if err := a.setUpPages(&opts); err != nil {

@@ -71,8 +71,8 @@ func (t *tool) showDeliveries(list []client.Delivery) error {
 			}
 			continue
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%.1f ms\t%d of %d\t%s\n", d.ID, d.Started.Local().Format(time.TimeOnly),
-			outcome(d), d.Took, len(d.Notifications), d.Count, d.Endpoint)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%.1f ms\t%d of %d\t%s\t%s\n", d.ID, d.Started.Local().Format(time.TimeOnly),
+			outcome(d), d.Took, len(d.Notifications), d.Count, d.Endpoint, d.Detail)
 	}
 	return w.Flush()
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/faults"
 	"heliograph.dev/internal/subscribe"
 )
 
@@ -74,6 +75,8 @@ type Options struct {
 	Handshakes Handshakes
 	// Clock is the time that the server lives in, where it can be moved. Nil: it is the machine's.
 	Clock Clock
+	// Faults are what operators may make go wrong on purpose. Nil: there are no such routes.
+	Faults Faults
 	// Throttle bounds the calls of the Graph API. Nil: there is no bound.
 	Throttle Throttle
 	// Minter makes tokens for POST /control/v1/tokens. Nil: there is no such route.
@@ -268,6 +271,11 @@ func (a *API) admit(ctx context.Context, x *exchange, to route) error {
 	}
 	if to.right != signedIn && !x.caller.HasRole(string(to.right)) {
 		return heliograph.Errorf(heliograph.Denied, "request.permission", "This call needs the application permission %s.", to.right)
+	}
+	if to.place == graph && a.opts.Faults != nil {
+		if err := a.opts.Faults.Call(ctx, faults.Call{App: x.caller.App, Method: x.request.Method, Path: x.request.URL.Path}); err != nil {
+			return err
+		}
 	}
 	if to.family == unlimited || a.opts.Throttle == nil {
 		return nil

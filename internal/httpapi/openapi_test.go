@@ -156,7 +156,7 @@ func all(t *testing.T, change ...func(*httpapi.Options)) *bench {
 		o.Clock = still()
 		o.Handshakes, o.Minter, o.Triggers, o.Objects = handshakes(), &mint{}, fixtures(), things{}
 		o.Deliveries, o.Endpoints, o.MayForce, o.Outlines = s, s, true, s
-		o.Follower, o.Changes, o.Pulse = s, s, s
+		o.Follower, o.Changes, o.Pulse, o.Faults = s, s, s, &wrong{}
 		o.Profiler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			media := "text/html; charset=utf-8"
 			if r.URL.Path != "/debug/pprof" {

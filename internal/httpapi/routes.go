@@ -117,7 +117,20 @@ func (a *API) routes() []route {
 			route{graph, http.MethodGet, objectPath, signedIn, unlimited, a.object}, // all paths that are nothing else
 			route{control, http.MethodPost, "objects/forget", operator, unlimited, do(readNothing, nothing(a.forgetSync), done)})
 	}
-	return slices.Concat(table, a.deliveryRoutes(), a.watchRoutes())
+	return slices.Concat(table, a.deliveryRoutes(), a.watchRoutes(), a.faultRoutes())
+}
+
+// faultRoutes are about what goes wrong on purpose.
+func (a *API) faultRoutes() []route {
+	if a.opts.Faults == nil {
+		return nil
+	}
+	return []route{
+		{control, http.MethodGet, "faults", operator, unlimited, do(readNothing, a.faults, listedFaults)},
+		{control, http.MethodPost, "faults", operator, unlimited, do(readFault, a.addFault, addedFault)},
+		{control, http.MethodDelete, "faults", operator, unlimited, do(readNothing, nothing(a.clearFaults), done)},
+		{control, http.MethodDelete, "faults/{id}", operator, unlimited, do(readID, nothing(a.removeFault), done)},
+	}
 }
 
 // watchRoutes are for who looks on: the pages, and operators.
