@@ -92,7 +92,8 @@ func (b *bench) startWith(edit func(*deliver.Options)) {
 		Prepare: b.prepare,
 		Retry: retry.Policy{
 			First: 2 * time.Second, Max: 10 * time.Minute, Factor: 2, Window: 4 * time.Hour,
-			FirstTimeout: 3 * time.Second, Timeout: 10 * time.Second, MaxRetryAfter: time.Hour,
+			FirstTimeout: time.Minute, Timeout: time.Minute, // of the machine's time: a busy one is not to be late
+			MaxRetryAfter: time.Hour,
 		},
 		Health: health.Rules(b.cat.Profile().Endpoint), Drop: b.drop, Limits: b.limits, Observer: b.heard, Clock: b.time, Dice: func() float64 { return 0 },
 		Tracer: b.tracer, Logger: slog.New(slog.DiscardHandler),
