@@ -81,6 +81,9 @@
 // [heliograph.dev/internal/engine/frame]), the backlog of ill endpoints, and records, all of it sealed. It is the only
 // package that knows NATS.
 //
+// Where several servers share a store, each tenant's partition is worked by one of them at a time: which, and for how
+// long it may, is what [heliograph.dev/internal/owner] sees to.
+//
 // # Around it
 //
 // [heliograph.dev/internal/app] wires all of this in one list and stops it in the opposite order. Time comes from

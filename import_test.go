@@ -72,6 +72,7 @@ func house() map[string]room {
 
 		"deliver":   {step, "heliograph catalog clock health match rawjson retry"},
 		"ingest":    {step, "heliograph"},
+		"owner":     {step, "heliograph clock"},
 		"subscribe": {step, "heliograph catalog clock lifecycle odata seal subscribe/record"},
 
 		"client":             {edge, "clock"},
@@ -99,7 +100,7 @@ func house() map[string]room {
 		"telemetry/trace":    {edge, "heliograph clock deliver ingest telemetry"},
 
 		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine faults fixture health httpapi identity identity/devissuer ingest " +
-			"localca match objects outbound pages pulse retry seal seal/recent seal/token seal/vault signin source/drive subscribe telemetry telemetry/trace throttle"},
+			"localca match objects outbound owner pages pulse retry seal seal/recent seal/token seal/vault signin source/drive subscribe telemetry telemetry/trace throttle"},
 
 		"heliographtest": {tool, "app client config identity/devissuer"},
 		"cli":            {tool, "heliograph app client clock config doctor listen localca outbound receiver seal seal/vault takeover telemetry"},

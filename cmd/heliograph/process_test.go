@@ -33,6 +33,12 @@ var readyLine = regexp.MustCompile(`ready on (http://\S+)`)
 // launch starts a server and does not wait for it.
 func launch(t *testing.T, args ...string) *process {
 	t.Helper()
+	return launchTelling(t, t.Output(), args...)
+}
+
+// launchTelling does, and has the server's log written to w.
+func launchTelling(t *testing.T, w io.Writer, args ...string) *process {
+	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("needs signals")
 	}
@@ -48,7 +54,7 @@ func launch(t *testing.T, args ...string) *process {
 	p := &process{cmd: exec.CommandContext(context.Background(), name, append([]string{
 		"serve", "--http", "127.0.0.1:0", "--outbound-allow-loopback", "--api-limits=false", "--log-level", "error",
 	}, args...)...)}
-	p.cmd.Stderr = t.Output()
+	p.cmd.Stderr = w
 	if p.out, err = p.cmd.StdoutPipe(); err != nil {
 		t.Fatal(err)
 	}

@@ -60,8 +60,16 @@ func (n notices) Accept(ctx context.Context, changes []heliograph.Change) error 
 	return n.app.parts.ingest.Accept(ctx, changes)
 }
 
-// changeLog is the engine's log as delivery reads it.
-type changeLog struct{ *engine.Engine }
+// changeLog is the engine's log as the delivery of a partition reads it.
+type changeLog struct {
+	*engine.Engine
+	hold *engine.Hold
+}
+
+// SaveCursor keeps the cursor.
+func (l changeLog) SaveCursor(ctx context.Context, _ int, next uint64) error {
+	return l.hold.SaveCursor(ctx, next)
+}
 
 func (a *App) read(ctx context.Context, partition int, from uint64) (deliver.Frames, error) {
 	return a.parts.engine.Read(ctx, partition, from)
@@ -91,8 +99,8 @@ func (a *App) recall(ctx context.Context, cursor uint64) (from uint64, since tim
 	return from, since, nil
 }
 
-// backlogOf is the engine's backlog as delivery sees it.
-type backlogOf struct{ *engine.Engine }
+// backlogOf is a partition's backlog as its delivery sees it.
+type backlogOf struct{ *engine.Hold }
 
 // ParkAll keeps lists of references.
 func (b backlogOf) ParkAll(ctx context.Context, lists []deliver.Parking) error {
@@ -100,12 +108,12 @@ func (b backlogOf) ParkAll(ctx context.Context, lists []deliver.Parking) error {
 	for i, list := range lists {
 		parking[i] = engine.Parking(list)
 	}
-	return b.Engine.ParkAll(ctx, parking)
+	return b.Hold.ParkAll(ctx, parking)
 }
 
 // Parked returns the endpoint's first messages.
 func (b backlogOf) Parked(ctx context.Context, e heliograph.Endpoint, from uint64, limit int) ([]deliver.ParkedMessage, error) {
-	messages, err := b.Engine.Parked(ctx, e, from, limit)
+	messages, err := b.Hold.Parked(ctx, e, from, limit)
 	out := make([]deliver.ParkedMessage, len(messages))
 	for i, m := range messages {
 		out[i] = deliver.ParkedMessage(m)

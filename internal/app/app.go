@@ -51,7 +51,8 @@ type App struct {
 	movable *clock.Movable // clock, where it can be moved; else nil
 	life    lifecycle
 
-	parts parts // what wire.go put together
+	parts parts  // what wire.go put together
+	name  string // among those that share the store; node() says it
 
 	http, https net.Listener
 	operations  net.Listener              // nil when there is no such address

@@ -82,7 +82,7 @@ func (a *App) watchWork(context.Context) error {
 		a.movable.Watch(
 			clock.Sign{Busy: a.parts.subscriptions.Busy},
 			clock.Sign{Busy: func() bool { return a.parts.ingest.Waiting() > 0 }},
-			clock.Sign{Busy: a.parts.dispatcher.Busy, Told: a.parts.dispatcher.Posts},
+			clock.Sign{Busy: a.parts.workshop.busy, Told: a.parts.workshop.posts},
 		)
 	}
 	return nil

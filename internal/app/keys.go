@@ -15,7 +15,7 @@ const keysEvery = 5 * time.Second
 // openVault opens the keys that everything stored is sealed with. They are made together with the store, and never in
 // place of lost ones.
 func (a *App) openVault(isNew bool) (engine.Vault, error) {
-	keys, err := vault.Open(vault.Options{File: a.cfg.StoreKeys(), MayCreate: isNew, Now: a.clock.Now})
+	keys, err := vault.Open(vault.Options{File: a.cfg.StoreKeys(), MayCreate: isNew && a.cfg.Cluster.Name == "", Now: a.clock.Now})
 	if err != nil {
 		return nil, err
 	}

@@ -103,7 +103,7 @@ func (a *App) showLevels(context.Context) error {
 		return err
 	}
 	if err := a.parts.metrics.WatchWork(func() telemetry.Work {
-		return telemetry.Work{Levels: a.parts.dispatcher.Levels(), Waiting: a.parts.ingest.Waiting(), Unrecorded: a.parts.deliveries.Skipped()}
+		return telemetry.Work{Levels: a.parts.workshop.Levels(), Waiting: a.parts.ingest.Waiting(), Unrecorded: a.parts.deliveries.Skipped()}
 	}); err != nil {
 		return err
 	}

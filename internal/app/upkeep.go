@@ -40,11 +40,14 @@ func (a *App) startUpkeep(ctx context.Context) error {
 	a.life.background(ctx, "pulse", func(ctx context.Context) {
 		each, _ := a.parts.pulse.StepLength()
 		for clock.Sleep(ctx, a.real, each) == nil {
-			a.parts.pulse.Sample(a.parts.dispatcher.Endpoints())
+			a.parts.pulse.Sample(a.control().endpointsHere())
 		}
 	})
 	a.life.background(ctx, "change log upkeep", func(ctx context.Context) {
 		_ = clock.Again(ctx, a.clock, a.clock.Now(), func(ctx context.Context) time.Time {
+			if !a.parts.workshop.owns(0) { // another node does it
+				return a.clock.Now().Add(trimEvery)
+			}
 			oldest, err := a.trim(ctx)
 			if err != nil && ctx.Err() == nil {
 				a.log.WarnContext(ctx, "change log not trimmed", "error", err)

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +17,6 @@ import (
 	"heliograph.dev/internal/deliveries"
 	"heliograph.dev/internal/engine"
 	"heliograph.dev/internal/fixture"
-	"heliograph.dev/internal/health"
 	"heliograph.dev/internal/httpapi"
 	"heliograph.dev/internal/identity"
 	"heliograph.dev/internal/identity/devissuer"
@@ -50,7 +48,8 @@ type parts struct {
 	subscriptions *subscribe.Service
 	deliveries    *deliveries.Book
 	pulse         *pulse.Book
-	dispatcher    *deliver.Dispatcher
+	workshop      *workshop
+	peers         *peers
 	ingest        *ingest.Ingest
 	sealer        *sealer
 	trouble       *trouble // nil in serve
@@ -107,6 +106,12 @@ func (a *App) openEngine(ctx context.Context) error {
 		Partitions: a.cfg.Store.Partitions, Shards: a.cfg.Store.Shards, Replicas: a.cfg.Store.Replicas,
 		MaxLogBytes: int64(a.cfg.Store.MaxLogBytes), MinFreeBytes: uint64(a.cfg.Store.MinFreeBytes), //nolint:gosec // validated
 		AcceptLazySync: a.cfg.NATS.AcceptLazyFsync, Vault: a.openVault, Logger: a.log, Now: a.clock.Now,
+	}
+	if a.cfg.Cluster.Name != "" {
+		var err error
+		if opts.Cluster, err = nodeOf(&a.cfg.Cluster); err != nil {
+			return err
+		}
 	}
 	if a.cfg.NATS.CA != "" {
 		roots, err := certPool(a.cfg.NATS.CA)
@@ -185,7 +190,7 @@ func (a *App) setUpSubscriptions(ctx context.Context) error {
 	a.parts.subscriptions = subscribe.New(subscribe.Options{
 		Catalog: a.parts.catalog, Store: a.parts.engine, Index: a.parts.watch, Registry: a.parts.registry,
 		Endpoints: endpoints{a.parts.outbound}, Clock: a.clock, Strict: a.cfg.Catalog.StrictPermissions,
-		ProveRenewals: a.cfg.Catalog.ProveRenewals, TokenKey: key, Scan: a.scan, Notices: notices{a}, Logger: a.log,
+		ProveRenewals: a.cfg.Catalog.ProveRenewals, TokenKey: key, Scan: a.scan, Notices: notices{a}, Owns: a.owns, Logger: a.log,
 	})
 	mended, err := a.parts.subscriptions.Settle(ctx)
 	if mended > 0 {
@@ -195,39 +200,28 @@ func (a *App) setUpSubscriptions(ctx context.Context) error {
 }
 
 func (a *App) startDelivery(ctx context.Context) error {
-	parked, err := a.parts.engine.ParkedEndpoints(ctx)
-	if err != nil {
-		return err
-	}
-	backlog := make([]heliograph.Endpoint, len(parked))
-	for i, p := range parked {
-		backlog[i] = p.Endpoint
-	}
-	partitions := make([]int, a.parts.engine.Partitions())
-	for i := range partitions {
-		partitions[i] = i
-	}
 	if a.isDev() {
 		a.makeTrouble()
 	}
 	a.parts.deliveries = deliveries.New(deliveries.DefaultLimits(), a.clock.Now)
 	a.parts.pulse = pulse.New(pulse.DefaultLimits(), a.real.Now)
-	a.parts.dispatcher = deliver.New(deliver.Options{
-		Partitions: partitions, Log: changeLog{a.parts.engine}, Read: a.read, Recall: a.recall, Backlog: backlogOf{a.parts.engine},
-		Index: a.parts.index, Prepare: a.prepare, Sealer: a.parts.sealer, Retry: retryPolicy(a.parts.catalog.Profile()),
-		Health: health.Rules(a.parts.catalog.Profile().Endpoint), Drop: a.cfg.Delivery.Drop,
-		Limits: deliveryLimits(&a.cfg), Recorder: recorder{a.parts.deliveries}, Observer: a.observer(), Tracer: a.tracer(), Clock: a.clock, Dice: rand.Float64, Logger: a.log,
-	})
-	if err := a.parts.dispatcher.Start(ctx, backlog); err != nil {
-		return err
+	a.parts.workshop = &workshop{app: a, on: map[int]*deliver.Dispatcher{}}
+	a.parts.peers = &peers{engine: a.parts.engine, node: a.node()}
+	if a.parts.engine.Clustered() {
+		return a.joinOthers(ctx)
 	}
-	a.life.started("delivery", a.parts.dispatcher.Stop)
+	a.life.started("delivery", a.parts.workshop.stop)
+	for p := range a.parts.engine.Partitions() {
+		if err := a.parts.workshop.start(ctx, p, engine.Epoch{}, nil); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 func (a *App) startIngest(context.Context) error {
 	a.parts.ingest = ingest.New(ingest.Options{
-		Log: a.writing(), Gate: a.parts.dispatcher, Partitions: a.parts.engine.Partitions(),
+		Log: a.writing(), Gate: a.parts.workshop, Partitions: a.parts.engine.Partitions(),
 		Size: engine.ChangeSize, MaxFrame: engine.MaxFrame - engine.FrameOverhead,
 		MaxWaiting: 32 << 20, WriteTimeout: 30 * time.Second,
 	})
@@ -296,13 +290,13 @@ func (a *App) makeIssuer() error {
 }
 
 func (a *App) setUpAPI(ctx context.Context) error {
-	looking := control{a.parts.deliveries, a.parts.dispatcher, a.parts.engine, a.parts.registry}
+	looking := a.control()
 	opts := httpapi.Options{
-		Authenticator: a.parts.verifier, Subscriptions: a.parts.subscriptions, Handshakes: a.parts.subscriptions.Handshakes(), Advice: a.advice,
+		Authenticator: a.parts.verifier, Subscriptions: a.parts.subscriptions, Handshakes: handshakes{a.parts.subscriptions.Handshakes(), a.parts.peers}, Advice: a.advice,
 		Deliveries: looking, Follower: looking, Changes: looking, Pulse: a.parts.pulse,
-		Endpoints: a.parts.dispatcher, MayForce: a.isDev(), Outlines: a.parts.subscriptions,
+		Endpoints: looking, MayForce: a.isDev(), Outlines: a.parts.subscriptions,
 		Resources: a.parts.catalog, Ingest: a.accepting(), Ready: a.ready, Metrics: a.parts.metrics.Registry(), Profiler: telemetry.Profiler(),
-		TrustedProxies: a.cfg.Listen.TrustedProxies, Node: "standalone", Version: a.opts.Version,
+		TrustedProxies: a.cfg.Listen.TrustedProxies, Node: a.node(), Version: a.opts.Version,
 		Limits: httpapi.Limits{
 			PublishBytes: int(a.cfg.Publish.MaxRequestBytes), EventBytes: int(a.cfg.Publish.MaxEventBytes),
 			Events: a.cfg.Publish.MaxBatchEvents,

@@ -3,6 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"text/tabwriter"
 	"time"
 
@@ -15,13 +17,13 @@ import (
 func (t *tool) keys() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "keys",
-		Short: "List or rotate the keys that the server's data is sealed with",
-		Long: `List or rotate the keys that everything which a server stores is sealed with.
+		Short: "List, make or rotate the keys that the server's data is sealed with",
+		Long: `List, make or rotate the keys that everything which a server stores is sealed with.
 
 The keys are in a file, vault.keys in the data folder unless store.key_file (--key-file) says otherwise. The first
 seals, each opens what it has sealed. Keep a copy elsewhere: without the keys the data is lost.`,
 	}
-	c.AddCommand(t.keysList(), t.keysRotate())
+	c.AddCommand(t.keysList(), t.keysMake(), t.keysRotate())
 	return c
 }
 
@@ -43,6 +45,28 @@ taken out of the file.`,
 			return err
 		}
 		return t.printKeys(keys.Keys(), cfg.Store.Retention)
+	}
+	return c
+}
+
+func (t *tool) keysMake() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "make FILE",
+		Short: "Make a key file for the nodes of a cluster",
+		Long: `Make a file with a new key, for a store that does not exist yet. A server that is alone makes its own; the nodes of a
+cluster seal what they keep together with the same keys, so these are made once and copied to each of them.`,
+		Example: `  heliograph keys make vault.keys`,
+		Args:    cobra.ExactArgs(1),
+	}
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		if _, err := os.Stat(args[0]); err == nil {
+			return fmt.Errorf("%s is there already: what it has sealed could not be read any more", args[0])
+		}
+		keys, err := vault.Open(vault.Options{File: args[0], MayCreate: true, Now: now})
+		if err != nil {
+			return err
+		}
+		return t.printKeys(keys.Keys(), 0)
 	}
 	return c
 }

@@ -20,8 +20,10 @@ func (t *tool) serve() *cobra.Command {
 
 It needs an issuer (--issuer) and a place for its data (--data, or --nats for an existing JetStream), and says
 what is missing. It stops on an interrupt, within shutdown_grace: what was accepted is on disk.`,
-		Example: `  heliograph serve --data /var/lib/heliograph --issuer 'https://login.microsoftonline.com/{tenantid}/v2.0'`,
-		Args:    cobra.NoArgs,
+		Example: `  heliograph serve --data /var/lib/heliograph --issuer 'https://login.microsoftonline.com/{tenantid}/v2.0'
+  heliograph serve --data /var/lib/heliograph --cluster prod --node one --peers one:6222,two:6222,three:6222 \
+    --cluster-secret-file secret --key-file vault.keys --issuer 'https://login.microsoftonline.com/{tenantid}/v2.0'`,
+		Args: cobra.NoArgs,
 	}
 	config.AddFlags(c.Flags(), config.Serve)
 	c.RunE = func(c *cobra.Command, _ []string) error {

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"heliograph.dev"
@@ -50,6 +51,7 @@ type Config struct {
 	Listen   Listen   `key:"listen"`
 	TLS      TLS      `key:"tls"`
 	NATS     NATS     `key:"nats"`
+	Cluster  Cluster  `key:"cluster"`
 	Store    Store    `key:"store"`
 	Identity Identity `key:"identity"`
 	Catalog  Catalog  `key:"catalog"`
@@ -106,14 +108,53 @@ type NATS struct {
 	AcceptLazyFsync bool `key:"accept_lazy_fsync"`
 }
 
+// Cluster makes this server one of several that keep everything together.
+type Cluster struct {
+	// The name of the cluster that this server is a node of. Its nodes keep everything together, three copies of each
+	// piece unless store.replicas says otherwise. Left out: the server is alone, or shares an existing NATS.
+	Name string `key:"name" shape:"name" flag:"cluster"`
+	// This node's own name in the cluster: letters, digits, - and _. It stays, and the data folder with it. Left out: the
+	// machine's name.
+	Node string `key:"node" shape:"name" flag:"node"`
+	// Where the other nodes connect to, as host:port.
+	Listen Address `key:"listen"`
+	// What the other nodes are told to connect to, as host:port, where cluster.listen is not what they reach.
+	Advertise string `key:"advertise" shape:"host:port"`
+	// The addresses of the nodes, each as host:port, or several with commas between them. This node's own may be among
+	// them.
+	Peers []string `key:"peers" shape:"host:port" flag:"peers"`
+	// The file with the secret by which the nodes know each other.
+	SecretFile string `key:"secret_file" shape:"file" flag:"cluster-secret-file"`
+	// The PEM file of the certificate that this node shows to the others, and asks of them, with those that it rests on.
+	// Left out, what they say to each other is not encrypted.
+	Certificate string `key:"certificate" shape:"file"`
+	// The PEM file of the certificate's key.
+	Key string `key:"key" shape:"file"`
+	// The PEM file of the authorities that nodes' certificates are of.
+	CA string `key:"ca" shape:"file"`
+}
+
+// Addresses returns the addresses of the nodes, one each.
+func (c *Cluster) Addresses() []string {
+	var all []string
+	for _, peers := range c.Peers {
+		for peer := range strings.SplitSeq(peers, ",") {
+			if peer = strings.TrimSpace(peer); peer != "" {
+				all = append(all, peer)
+			}
+		}
+	}
+	return all
+}
+
 // Store says how the engine keeps what must survive.
 type Store struct {
 	// How many partitions a new change log has, up to 256: tenants are spread over them, each has its own order and
-	// reader. It cannot be changed later.
+	// reader, and in a cluster is worked by one node. It cannot be changed later. Left out: 1, or 12 in a cluster.
 	Partitions int `key:"partitions"`
 	// How many streams hold the subscriptions of a new store, up to 64. It cannot be changed later.
 	Shards int `key:"shards"`
-	// How many nodes of a cluster keep each piece of data: 1, 3 or 5.
+	// How many nodes of a cluster keep each piece of data: 1, 3 or 5. Left out: 1, or 3 in a cluster of its own.
 	Replicas int `key:"replicas"`
 	// The file of the keys that everything stored is sealed with. It is made together with a new store. Without it nothing
 	// can be read any more: keep a copy elsewhere. Left out: vault.keys in the data folder. Where nats.url is set and data
@@ -293,6 +334,7 @@ func Default(mode Mode) *Config {
 		Mode:          mode,
 		ShutdownGrace: 20 * time.Second,
 		Listen:        Listen{HTTP: ":8080"},
+		Cluster:       Cluster{Listen: ":6222"},
 		Store: Store{
 			Partitions: 1, Shards: 1, Replicas: 1, Retention: 24 * time.Hour, MaxLogBytes: 32 << 30, MinFreeBytes: 1 << 30,
 		},

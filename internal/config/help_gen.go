@@ -35,8 +35,26 @@ func help(key string) string {
 		return "the PEM file of the authorities that its certificate may be of"
 	case "nats.accept_lazy_fsync":
 		return "take a NATS that answers before its data is on disk"
+	case "cluster.name":
+		return "the name of the cluster that this server is a node of"
+	case "cluster.node":
+		return "this node's own name in the cluster: letters, digits, - and _"
+	case "cluster.listen":
+		return "where the other nodes connect to, as host:port"
+	case "cluster.advertise":
+		return "what the other nodes are told to connect to, as host:port, where cluster.listen is not what they reach"
+	case "cluster.peers":
+		return "the addresses of the nodes, each as host:port, or several with commas between them"
+	case "cluster.secret_file":
+		return "the file with the secret by which the nodes know each other"
+	case "cluster.certificate":
+		return "the PEM file of the certificate that this node shows to the others, and asks of them, with those that it rests on"
+	case "cluster.key":
+		return "the PEM file of the certificate's key"
+	case "cluster.ca":
+		return "the PEM file of the authorities that nodes' certificates are of"
 	case "store.partitions":
-		return "how many partitions a new change log has, up to 256: tenants are spread over them, each has its own order and reader"
+		return "how many partitions a new change log has, up to 256: tenants are spread over them, each has its own order and reader, and in a cluster is worked by one node"
 	case "store.shards":
 		return "how many streams hold the subscriptions of a new store, up to 64"
 	case "store.replicas":

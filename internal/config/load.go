@@ -61,11 +61,32 @@ func Load(s Sources) (*Config, error) {
 	if c.Mode == Dev && c.TLS.LocalCA == "" {
 		c.TLS.LocalCA = userFolder("ca")
 	}
+	c.settleCluster()
 	if c.Tracing.Endpoint == off {
 		c.Tracing.Endpoint = ""
 	}
 	return c, errors.Join(errs...)
 }
+
+// settleCluster fills in what a node of a cluster has otherwise than a server that is alone.
+func (c *Config) settleCluster() {
+	if c.Cluster.Name == "" {
+		return
+	}
+	if _, said := c.origins["store.partitions"]; !said {
+		c.Store.Partitions = clusterPartitions
+	}
+	if _, said := c.origins["store.replicas"]; !said {
+		c.Store.Replicas = 3
+	}
+	if c.Cluster.Node == "" {
+		name, _ := os.Hostname() // without one, Validate asks for it
+		c.Cluster.Node, _, _ = strings.Cut(name, ".")
+	}
+}
+
+// clusterPartitions divide evenly among 2, 3, 4 and 6 nodes.
+const clusterPartitions = 12
 
 // userFolder returns where the user keeps what belongs to all of its servers, or "" for a user without a home.
 func userFolder(name string) string {

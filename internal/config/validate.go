@@ -20,6 +20,7 @@ func (c *Config) Validate() error {
 	v := validator{c: c}
 	v.listen()
 	v.store()
+	v.cluster()
 	v.identity()
 	v.pages()
 	v.failIf(!slices.Contains([]string{"v1", "v2"}, v.c.Tokens.Form), "validation_tokens.form", "write v2, or v1 for receivers that know only that")
@@ -92,7 +93,7 @@ func (v *validator) store() {
 		v.failIf(n.Credentials != "", "nats.credentials", outside)
 		v.failIf(n.CA != "", "nats.ca", outside)
 		v.failIf(n.AcceptLazyFsync, "nats.accept_lazy_fsync", outside)
-		v.failIf(s.Replicas > 1, "store.replicas", outside)
+		v.failIf(s.Replicas > 1 && v.c.Cluster.Name == "", "store.replicas", "more than one copy takes a cluster: set cluster.name, or nats.url")
 	}
 	for address := range strings.SplitSeq(n.URL, ",") {
 		u, err := url.Parse(address)
@@ -119,6 +120,54 @@ func (v *validator) store() {
 		v.fail("store.retention", "%s is too short: a change is delivered from the log for up to %s; keep it at least as long",
 			shortDuration(s.Retention), shortDuration(retryWindow))
 	}
+}
+
+// cluster looks at what nodes say to each other, and to whom.
+func (v *validator) cluster() {
+	c := &v.c.Cluster
+	if c.Name == "" {
+		const alone = "this is for a node of a cluster: set cluster.name (--cluster NAME) as well"
+		v.failIf(c.Advertise != "", "cluster.advertise", alone)
+		v.failIf(len(c.Peers) > 0, "cluster.peers", alone)
+		v.failIf(c.SecretFile != "", "cluster.secret_file", alone)
+		v.failIf(c.Certificate != "", "cluster.certificate", alone)
+		v.failIf(c.Node != "" && !isNodeName(c.Node), "cluster.node", "letters, digits, - and _ make the name of a node, 64 at most")
+		return
+	}
+	v.failIf(v.c.Mode == Dev, "cluster.name", "dev is one server on this machine: run heliograph serve")
+	v.failIf(v.c.NATS.URL != "", "cluster.name", "an existing NATS is a cluster of its own: set cluster.name or nats.url, not both")
+	v.failIf(!isNodeName(c.Name), "cluster.name", "letters, digits, - and _ make the name of a cluster, 64 at most")
+	v.failIf(!isNodeName(c.Node), "cluster.node", "letters, digits, - and _ make the name of a node, 64 at most: set it (--node NAME)")
+	v.failIf(v.c.Store.KeyFile == "", "store.key_file",
+		"the nodes seal what they keep with the same keys: make them once (heliograph keys make FILE), copy them to each node, and name the file (--key-file FILE)")
+	v.addresses(c)
+	given := 0
+	for _, file := range []string{c.Certificate, c.Key, c.CA} {
+		if file != "" {
+			given++
+		}
+	}
+	v.failIf(given != 0 && given != 3, "cluster.certificate", "nodes that show certificates need all of cluster.certificate, cluster.key and cluster.ca")
+	host, _, _ := net.SplitHostPort(string(c.Listen))
+	v.failIf(given == 0 && c.SecretFile == "" && !isLoopback(host), "cluster.secret_file",
+		"anybody who reaches "+string(c.Listen)+" could join: set cluster.secret_file, or cluster.certificate, cluster.key and cluster.ca, or better all")
+}
+
+func (v *validator) addresses(c *Cluster) {
+	_, port, err := net.SplitHostPort(string(c.Listen))
+	n, notNumber := strconv.Atoi(port)
+	v.failIf(err != nil || notNumber != nil || n < 1 || n > 65535, "cluster.listen", "this is no address that others can connect to: write host:port, such as :6222")
+	v.failIf(len(c.Addresses()) == 0, "cluster.peers", "a node needs others: name their addresses (--peers host:6222,host:6222)")
+	for _, peer := range c.Addresses() {
+		if _, _, err := net.SplitHostPort(peer); err != nil {
+			v.fail("cluster.peers", "%q is no address of a node: write host:port", peer)
+		}
+	}
+}
+
+// isNodeName reports whether a name can be a node's: it stands in subjects and in the data folder.
+func isNodeName(name string) bool {
+	return name != "" && len(name) <= 64 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
 }
 
 // retryWindow is how long a notification is retried (contract 10.5), and with that how long its change is needed.

@@ -90,7 +90,7 @@ func TestWhatFollowsASubscriptionIsNotTakenForDelivered(t *testing.T) {
 	b.awaitCursor(t)
 	b.clock.Advance(10 * time.Second) // the old endpoint's time has come: what waits there follows
 	b.poll(t, func() bool {
-		parked, err := b.engine.ParkedEndpoints(t.Context())
+		parked, err := holdOf(b.engine).ParkedEndpoints(t.Context())
 		return err == nil && len(parked) == 1 && parked[0].Endpoint == heliograph.Endpoint(moved.URL)
 	})
 	b.clock.Advance(time.Minute)
@@ -282,7 +282,7 @@ func TestBacklogWriteOfUnknownOutcome(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	b.poll(t, func() bool { return !b.endpoint(s).Parked })
-	parked, err := b.engine.ParkedEndpoints(t.Context())
+	parked, err := holdOf(b.engine).ParkedEndpoints(t.Context())
 	if err != nil || len(parked) != 0 {
 		t.Errorf("left in the backlog: %v, %v", parked, err)
 	}

@@ -200,9 +200,12 @@ type Options struct {
 	Observer Observer
 	Recorder Recorder // may be nil
 	Tracer   Tracer   // may be nil: nothing is traced then, and the change's trace context goes out as it came
-	Clock    clock.Clock
-	Dice     func() float64 // in [0, 1), for jitter
-	Logger   *slog.Logger
+	Permit   Permit   // may be nil: the partitions are nobody else's
+	// Settle returns when Index has what was written before a frame, by whichever node. May be nil.
+	Settle func(ctx context.Context, frame *heliograph.Frame) error
+	Clock  clock.Clock
+	Dice   func() float64 // in [0, 1), for jitter
+	Logger *slog.Logger
 }
 
 // Dispatcher delivers the changes of its partitions. Start it once; Stop it once.
@@ -313,6 +316,11 @@ func (d *Dispatcher) Admit() error {
 	if d.unread.Load() < d.opts.Limits.MaxUnread {
 		return nil
 	}
+	return TooFarBehind()
+}
+
+// TooFarBehind is what publishers are told while too many accepted changes wait to be read.
+func TooFarBehind() error {
 	return &heliograph.Error{
 		Kind: heliograph.Limited, Rule: "publish.behind", RetryAfter: 2 * time.Second,
 		Message: "delivery is behind; try again later",

@@ -168,7 +168,7 @@ func TestIllEndpointIsParkedAndDrainedInOrder(t *testing.T) { // contract 10.5
 	b.publish("u1", 1) // and live again
 	ill.take(t, 1)
 	b.poll(t, func() bool {
-		parked, err := b.engine.ParkedEndpoints(t.Context())
+		parked, err := holdOf(b.engine).ParkedEndpoints(t.Context())
 		return err == nil && len(parked) == 0
 	})
 }

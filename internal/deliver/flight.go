@@ -178,7 +178,7 @@ func (l *lane) postWith(p *posting, traceparent string, timeout time.Duration) h
 		r = &ready{prepared, p.tls}
 		l.receiver.Store(r)
 	}
-	return r.Post(l.d.ctx, Body{JSON: p.body, Traceparent: traceparent, Timeout: timeout})
+	return l.d.permitted(r, Body{JSON: p.body, Traceparent: traceparent, Timeout: timeout})
 }
 
 // address finds whom an item goes to now: the subscription may have ended or moved since it was matched.

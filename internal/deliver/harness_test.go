@@ -76,7 +76,7 @@ func (b *bench) start() {
 // startWith starts a dispatcher with options that a test has changed.
 func (b *bench) startWith(edit func(*deliver.Options)) {
 	b.tb.Helper()
-	parked, err := b.engine.ParkedEndpoints(b.tb.Context())
+	parked, err := holdOf(b.engine).ParkedEndpoints(b.tb.Context())
 	if err != nil {
 		b.tb.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func (b *bench) startWith(edit func(*deliver.Options)) {
 		backlog = append(backlog, p.Endpoint)
 	}
 	opts := deliver.Options{
-		Partitions: []int{0}, Log: b.engine, Backlog: backlogOf{b.engine}, Index: b.index,
+		Partitions: []int{0}, Log: logOf{b.engine, holdOf(b.engine)}, Backlog: backlogOf{holdOf(b.engine)}, Index: b.index,
 		Read: func(ctx context.Context, p int, from uint64) (deliver.Frames, error) {
 			return b.engine.Read(ctx, p, from)
 		},
@@ -131,18 +131,36 @@ func (r receiver) Post(ctx context.Context, b deliver.Body) heliograph.Attempt {
 	return r.e.Post(ctx, b.JSON, header, b.Timeout)
 }
 
-type backlogOf struct{ *engine.Engine }
+// holdOf is the writing end of the only partition.
+func holdOf(e *engine.Engine) *engine.Hold {
+	h, err := e.Hold(0, engine.Epoch{})
+	if err != nil {
+		panic(err)
+	}
+	return h
+}
+
+type logOf struct {
+	*engine.Engine
+	hold *engine.Hold
+}
+
+func (l logOf) SaveCursor(ctx context.Context, _ int, next uint64) error {
+	return l.hold.SaveCursor(ctx, next)
+}
+
+type backlogOf struct{ *engine.Hold }
 
 func (b backlogOf) ParkAll(ctx context.Context, lists []deliver.Parking) error {
 	parking := make([]engine.Parking, len(lists))
 	for i, list := range lists {
 		parking[i] = engine.Parking(list)
 	}
-	return b.Engine.ParkAll(ctx, parking)
+	return b.Hold.ParkAll(ctx, parking)
 }
 
 func (b backlogOf) Parked(ctx context.Context, e heliograph.Endpoint, from uint64, limit int) ([]deliver.ParkedMessage, error) {
-	messages, err := b.Engine.Parked(ctx, e, from, limit)
+	messages, err := b.Hold.Parked(ctx, e, from, limit)
 	out := make([]deliver.ParkedMessage, len(messages))
 	for i, m := range messages {
 		out[i] = deliver.ParkedMessage(m)
@@ -188,7 +206,7 @@ func (b *bench) change(mailbox string) heliograph.Change {
 func (b *bench) awaitParked(tb testing.TB) {
 	tb.Helper()
 	b.poll(tb, func() bool {
-		parked, err := b.engine.ParkedEndpoints(tb.Context())
+		parked, err := holdOf(b.engine).ParkedEndpoints(tb.Context())
 		return err == nil && len(parked) > 0
 	})
 }

@@ -327,7 +327,7 @@ func (h *history) end() {
 		if !idle || err != nil || state.Last > 0 && next <= state.Last {
 			return false
 		}
-		parked, err := h.engine.ParkedEndpoints(h.tb.Context())
+		parked, err := holdOf(h.engine).ParkedEndpoints(h.tb.Context())
 		return err == nil && len(parked) == 0
 	})
 }
@@ -341,7 +341,7 @@ func (h *history) await(what string, ok func() bool) {
 		case <-tick.C:
 		case <-deadline:
 			next, _ := h.engine.Cursor(h.tb.Context(), 0)
-			parked, _ := h.engine.ParkedEndpoints(h.tb.Context())
+			parked, _ := holdOf(h.engine).ParkedEndpoints(h.tb.Context())
 			h.rt.Fatalf("waited too long for %s: the cursor is at %d, backlogs %v, %+v, %+v", what, next, parked, h.d.Levels(), h.d.Endpoints())
 		}
 	}

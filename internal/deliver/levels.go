@@ -25,6 +25,18 @@ type Levels struct {
 	Health [health.Dropping + 1]int
 }
 
+// Add adds what others have under way.
+func (v *Levels) Add(o Levels) {
+	v.Unread += o.Unread
+	v.Frames, v.FrameBytes = v.Frames+o.Frames, v.FrameBytes+o.FrameBytes
+	v.Undelivered, v.Overdue = max(v.Undelivered, o.Undelivered), max(v.Overdue, o.Overdue)
+	v.Pending, v.Flights, v.Parking = v.Pending+o.Pending, v.Flights+o.Flights, v.Parking+o.Parking
+	v.Live, v.Parked, v.Apart = v.Live+o.Live, v.Parked+o.Parked, v.Apart+o.Apart
+	for i := range o.Health {
+		v.Health[i] += o.Health[i]
+	}
+}
+
 // Levels counts what is under way. It looks at each endpoint that had something to do lately, one after the other:
 // that is for a metric now and then. It is to be called after Start.
 func (d *Dispatcher) Levels() Levels {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"heliograph.dev"
@@ -19,6 +20,8 @@ type reader struct {
 	tracker   *tracker
 	// live is the cursor at the start: frames before it were delivered, and are read for what filters remember.
 	live uint64
+	// How much was read, for an estimate of what is not.
+	frameCount, changeCount atomic.Int64
 }
 
 func (r *reader) run() {
@@ -28,6 +31,11 @@ func (r *reader) run() {
 		case err == nil && f.Sequence < r.live:
 			r.d.opts.Index.Recall(&f)
 		case err == nil:
+			if !r.settled(&f) {
+				return
+			}
+			r.frameCount.Add(1)
+			r.changeCount.Add(int64(len(f.Changes)))
 			r.dispatch(f)
 			r.d.under.read(r.partition, f.Sequence)
 		case r.d.isStopping():

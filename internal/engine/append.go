@@ -38,7 +38,6 @@ type partition struct {
 	header  frame.Header  // of the next frame
 	buf     []byte        // the frame
 	sealed  []byte        // likewise, as it is written
-	cursor  cursor
 }
 
 func newPartition(n int) *partition {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,9 +17,8 @@ import (
 )
 
 const (
-	backlogPrefix   = "backlog."
-	backlogSubjects = "backlog.*"
-	endpointHeader  = "Heliograph-Endpoint" // its URL, sealed
+	backlogPrefix  = "backlog."
+	endpointHeader = "Heliograph-Endpoint" // its URL, sealed
 	// mostEndpoint leaves room for the URL beside a full list of refs.
 	mostEndpoint = 16 << 10
 	// What may be on the way while the endpoints are listed: headers only.
@@ -27,11 +27,19 @@ const (
 	listWait       = 10 * time.Second
 )
 
-// backlogSubject names an endpoint by a hash, since a URL is no subject. The hash also checks the URL that is
-// read back.
-func backlogSubject(endpoint heliograph.Endpoint) string {
+// backlogPrefixOf is the beginning of the subjects of a partition. The first one's are as they were when there was no
+// other.
+func backlogPrefixOf(partition int) string {
+	if partition == 0 {
+		return backlogPrefix
+	}
+	return backlogPrefix + strconv.Itoa(partition) + "."
+}
+
+// subject names an endpoint by a hash, since a URL is no subject. The hash also checks the URL that is read back.
+func (h *Hold) subject(endpoint heliograph.Endpoint) string {
 	sum := sha256.Sum256([]byte(endpoint))
-	return backlogPrefix + hex.EncodeToString(sum[:16])
+	return backlogPrefixOf(h.partition) + hex.EncodeToString(sum[:16])
 }
 
 // ParkedMessage is one list of refs as it was parked.
@@ -49,16 +57,16 @@ type ParkedEndpoint struct {
 }
 
 // Park keeps refs for an endpoint and returns once they are on disk. A list is at most MaxParkedRefs long.
-func (e *Engine) Park(ctx context.Context, endpoint heliograph.Endpoint, refs []heliograph.ParkedRef) (uint64, error) {
-	msg, err := e.parking(endpoint, refs)
+func (h *Hold) Park(ctx context.Context, endpoint heliograph.Endpoint, refs []heliograph.ParkedRef) (uint64, error) {
+	msg, err := h.parking(endpoint, refs)
 	if err != nil {
 		return 0, err
 	}
-	done, err := e.publish(ctx, msg)
+	seq, err := h.park(ctx, []*nats.Msg{msg})
 	if err != nil {
 		return 0, fmt.Errorf("park: %w", err)
 	}
-	return done.seq, nil
+	return seq, nil
 }
 
 // Parking is a list of refs for one endpoint.
@@ -69,11 +77,11 @@ type Parking struct {
 
 // ParkAll keeps many lists, in their order, and returns once all are on disk. They share their syncs: what many ill
 // endpoints cost together is little more than what one costs. When it fails, any of them may be there.
-func (e *Engine) ParkAll(ctx context.Context, lists []Parking) error {
+func (h *Hold) ParkAll(ctx context.Context, lists []Parking) error {
 	msgs := make([]*nats.Msg, len(lists))
 	for i, list := range lists {
 		var err error
-		if msgs[i], err = e.parking(list.Endpoint, list.Refs); err != nil {
+		if msgs[i], err = h.parking(list.Endpoint, list.Refs); err != nil {
 			return err
 		}
 	}
@@ -83,7 +91,7 @@ func (e *Engine) ParkAll(ctx context.Context, lists []Parking) error {
 			bytes += len(msgs[n].Data)
 			n++
 		}
-		if err := e.parkGroup(ctx, msgs[:n]); err != nil {
+		if _, err := h.park(ctx, msgs[:n]); err != nil {
 			return fmt.Errorf("park: %w", err)
 		}
 		msgs = msgs[n:]
@@ -91,34 +99,50 @@ func (e *Engine) ParkAll(ctx context.Context, lists []Parking) error {
 	return nil
 }
 
-// parkGroup writes lists that fit into one batch.
-func (e *Engine) parkGroup(ctx context.Context, msgs []*nats.Msg) error {
-	if len(msgs) >= fewSingles {
-		_, err := e.write(ctx, e.backlog, msgs)
-		return err
-	}
-	for _, msg := range msgs {
-		if _, err := e.publish(ctx, msg); err != nil {
-			return err
+// park writes lists that fit into one batch, and returns the sequence of the last.
+func (h *Hold) park(ctx context.Context, msgs []*nats.Msg) (seq uint64, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	together := len(msgs) >= fewSingles
+	for i, msg := range msgs {
+		if i == 0 || !together {
+			h.stamp(msg, fenceSubject(h.partition), h.epoch.fence)
 		}
 	}
-	return nil
+	if together {
+		err := h.fenced(ctx, func() (err error) {
+			seq, err = h.e.write(ctx, h.e.backlog, msgs)
+			return err
+		})
+		return seq, err
+	}
+	for _, msg := range msgs {
+		err := h.fenced(ctx, func() error {
+			done, err := h.e.publish(ctx, msg)
+			seq = done.seq
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return seq, nil
 }
 
 // parking returns the message of one list.
-func (e *Engine) parking(endpoint heliograph.Endpoint, refs []heliograph.ParkedRef) (*nats.Msg, error) {
+func (h *Hold) parking(endpoint heliograph.Endpoint, refs []heliograph.ParkedRef) (*nats.Msg, error) {
 	if len(refs) == 0 || len(refs) > MaxParkedRefs {
 		return nil, fmt.Errorf("park: %d refs; a list has 1 to %d", len(refs), MaxParkedRefs)
 	}
 	if len(endpoint) > mostEndpoint {
 		return nil, heliograph.Errorf(heliograph.Invalid, "engine.endpoint", "an endpoint has at most %d bytes", mostEndpoint)
 	}
-	subject := backlogSubject(endpoint)
-	name, err := e.sealHeader(string(endpoint), subject+endpointLabel)
+	subject := h.subject(endpoint)
+	name, err := h.e.sealHeader(string(endpoint), subject+endpointLabel)
 	if err != nil {
 		return nil, fmt.Errorf("park: %w", err)
 	}
-	data, err := e.vault.Seal(nil, frame.AppendRefs(nil, endpoint, refs), subject)
+	data, err := h.e.vault.Seal(nil, frame.AppendRefs(nil, endpoint, refs), subject)
 	if err != nil {
 		return nil, fmt.Errorf("park: %w", err)
 	}
@@ -132,15 +156,15 @@ const MaxParkedRefs = frame.MaxRefs
 
 // Parked returns an endpoint's messages from a sequence on, in order: at most limit, and fewer when they are
 // large. Only when it returns none is there none.
-func (e *Engine) Parked(ctx context.Context, endpoint heliograph.Endpoint, from uint64, limit int) ([]ParkedMessage, error) {
-	request := getRequest{Seq: max(from, 1), NextFor: backlogSubject(endpoint), Batch: max(limit, 1)}
-	found, err := e.messages(ctx, e.backlog, request)
+func (h *Hold) Parked(ctx context.Context, endpoint heliograph.Endpoint, from uint64, limit int) ([]ParkedMessage, error) {
+	request := getRequest{Seq: max(from, 1), NextFor: h.subject(endpoint), Batch: max(limit, 1)}
+	found, err := h.e.messages(ctx, h.e.backlog, request)
 	if err != nil {
 		return nil, fmt.Errorf("read backlog: %w", err)
 	}
 	parked := make([]ParkedMessage, len(found))
 	for i, m := range found {
-		data, err := e.vault.OpenInPlace(m.data, request.NextFor)
+		data, err := h.e.vault.OpenInPlace(m.data, request.NextFor)
 		if heliograph.KindOf(err) == heliograph.Unavailable {
 			return nil, fmt.Errorf("read backlog: %w", err)
 		}
@@ -152,18 +176,25 @@ func (e *Engine) Parked(ctx context.Context, endpoint heliograph.Endpoint, from 
 	return parked, nil
 }
 
-// Unpark drops an endpoint's messages up to and including a sequence.
-func (e *Engine) Unpark(ctx context.Context, endpoint heliograph.Endpoint, through uint64) error {
-	err := e.backlog.Purge(ctx, jetstream.WithPurgeSubject(backlogSubject(endpoint)), jetstream.WithPurgeSequence(through+1))
+// Unpark drops an endpoint's messages up to and including a sequence. No epoch guards it: what it drops was delivered.
+func (h *Hold) Unpark(ctx context.Context, endpoint heliograph.Endpoint, through uint64) error {
+	err := h.e.trying(ctx, func(ctx context.Context) error {
+		return h.e.backlog.Purge(ctx, jetstream.WithPurgeSubject(h.subject(endpoint)), jetstream.WithPurgeSequence(through+1))
+	})
 	if err != nil {
 		return unavailable(fmt.Errorf("unpark through %d: %w", through, err))
 	}
 	return nil
 }
 
-// ParkedEndpoints lists the endpoints that have a backlog. It reads one header of each: it is for the start.
-func (e *Engine) ParkedEndpoints(ctx context.Context) ([]ParkedEndpoint, error) {
-	info, err := e.backlog.Info(ctx, jetstream.WithSubjectFilter(backlogSubjects)) // page by page
+// ParkedEndpoints lists the endpoints of the partition that have a backlog. It reads one header of each: it is for the start.
+func (h *Hold) ParkedEndpoints(ctx context.Context) ([]ParkedEndpoint, error) {
+	e, subjects := h.e, backlogPrefixOf(h.partition)+"*"
+	var info *jetstream.StreamInfo
+	err := e.trying(ctx, func(ctx context.Context) (err error) {
+		info, err = e.backlog.Info(ctx, jetstream.WithSubjectFilter(subjects)) // page by page
+		return err
+	})
 	if err != nil {
 		return nil, unavailable(fmt.Errorf("list backlog: %w", err))
 	}
@@ -172,7 +203,7 @@ func (e *Engine) ParkedEndpoints(ctx context.Context) ([]ParkedEndpoint, error) 
 		return nil, nil
 	}
 	config := jetstream.ConsumerConfig{
-		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubject: backlogSubjects, HeadersOnly: true,
+		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubject: subjects, HeadersOnly: true,
 	}
 	t := e.newTail(e.backlog, config, 0, listAhead, listAheadBytes)
 	defer t.close() //nolint:contextcheck // cleans up whether or not ctx is over
@@ -192,7 +223,7 @@ func (e *Engine) ParkedEndpoints(ctx context.Context) ([]ParkedEndpoint, error) 
 			return nil, fmt.Errorf("list backlog: %w", err)
 		}
 		endpoint := heliograph.Endpoint(name)
-		if err != nil || backlogSubject(endpoint) != msg.Subject() {
+		if err != nil || h.subject(endpoint) != msg.Subject() {
 			e.logger.ErrorContext(ctx, "backlog without its endpoint",
 				"subject", msg.Subject(), "messages", waiting[msg.Subject()], "error", err)
 			continue

@@ -30,7 +30,7 @@ func refs(from, n int) []heliograph.ParkedRef {
 
 func parked(tb testing.TB, e *engine.Engine, endpoint heliograph.Endpoint, from uint64, limit int) []engine.ParkedMessage {
 	tb.Helper()
-	m, err := e.Parked(tb.Context(), endpoint, from, limit)
+	m, err := hold(e, 0).Parked(tb.Context(), endpoint, from, limit)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -49,12 +49,12 @@ func TestBacklog(t *testing.T) {
 	}
 	var want []engine.ParkedMessage
 	for n := range 5 {
-		seq, err := e.Park(t.Context(), endpoint, refs(n, 3))
+		seq, err := hold(e, 0).Park(t.Context(), endpoint, refs(n, 3))
 		if err != nil {
 			t.Fatal(err)
 		}
 		want = append(want, engine.ParkedMessage{Sequence: seq, Refs: refs(n, 3)})
-		if _, err := e.Park(t.Context(), odd, refs(100+n, 1)); err != nil {
+		if _, err := hold(e, 0).Park(t.Context(), odd, refs(100+n, 1)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -66,7 +66,7 @@ func TestBacklog(t *testing.T) {
 	if diff := cmp.Diff(want[1:3], parked(t, e, endpoint, want[0].Sequence+1, 2)); diff != "" {
 		t.Error(diff)
 	}
-	if err := e.Unpark(t.Context(), endpoint, want[2].Sequence); err != nil {
+	if err := hold(e, 0).Unpark(t.Context(), endpoint, want[2].Sequence); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want[3:], parked(t, e, endpoint, 0, 10)); diff != "" {
@@ -76,7 +76,7 @@ func TestBacklog(t *testing.T) {
 	if diff := cmp.Diff(map[heliograph.Endpoint]uint64{endpoint: 2, odd: 5}, endpoints); diff != "" {
 		t.Error(diff)
 	}
-	if err := e.Unpark(t.Context(), endpoint, 1000); err != nil {
+	if err := hold(e, 0).Unpark(t.Context(), endpoint, 1000); err != nil {
 		t.Fatal(err)
 	}
 	if got := listed(t, e); len(got) != 1 {
@@ -86,7 +86,7 @@ func TestBacklog(t *testing.T) {
 
 func listed(t *testing.T, e *engine.Engine) map[heliograph.Endpoint]uint64 {
 	t.Helper()
-	all, err := e.ParkedEndpoints(t.Context())
+	all, err := hold(e, 0).ParkedEndpoints(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,16 +103,16 @@ func listed(t *testing.T, e *engine.Engine) map[heliograph.Endpoint]uint64 {
 func TestParkRefuses(t *testing.T) {
 	t.Parallel()
 	e := open(t, fresh(t))
-	if _, err := e.Park(t.Context(), endpoint, nil); err == nil {
+	if _, err := hold(e, 0).Park(t.Context(), endpoint, nil); err == nil {
 		t.Error("nothing to park")
 	}
-	if _, err := e.Park(t.Context(), endpoint, make([]heliograph.ParkedRef, engine.MaxParkedRefs+1)); err == nil {
+	if _, err := hold(e, 0).Park(t.Context(), endpoint, make([]heliograph.ParkedRef, engine.MaxParkedRefs+1)); err == nil {
 		t.Error("too many refs")
 	}
-	_, err := e.Park(t.Context(), heliograph.Endpoint(strings.Repeat("x", 20_000)), refs(0, 1))
+	_, err := hold(e, 0).Park(t.Context(), heliograph.Endpoint(strings.Repeat("x", 20_000)), refs(0, 1))
 	wantKind(t, err, heliograph.Invalid)
 	long := heliograph.Endpoint("https://example.com/" + strings.Repeat("x", 16_000))
-	if _, err := e.Park(t.Context(), long, make([]heliograph.ParkedRef, engine.MaxParkedRefs)); err != nil {
+	if _, err := hold(e, 0).Park(t.Context(), long, make([]heliograph.ParkedRef, engine.MaxParkedRefs)); err != nil {
 		t.Errorf("the largest list: %v", err)
 	}
 	if got := parked(t, e, long, 0, 1); len(got) != 1 || len(got[0].Refs) != engine.MaxParkedRefs {
@@ -125,7 +125,7 @@ func TestLargeBacklogIsReadInBites(t *testing.T) {
 	t.Parallel()
 	e := open(t, fresh(t))
 	for range 12 {
-		if _, err := e.Park(t.Context(), endpoint, make([]heliograph.ParkedRef, engine.MaxParkedRefs)); err != nil {
+		if _, err := hold(e, 0).Park(t.Context(), endpoint, make([]heliograph.ParkedRef, engine.MaxParkedRefs)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -161,20 +161,20 @@ func TestBacklogModel(t *testing.T) {
 			of := name.Draw(rt, "endpoint")
 			if have := model[of]; len(have) > 0 && rapid.IntRange(0, 2).Draw(rt, "unpark") == 0 {
 				n := rapid.IntRange(0, len(have)-1).Draw(rt, "through")
-				if err := e.Unpark(t.Context(), of, have[n].Sequence); err != nil {
+				if err := hold(e, 0).Unpark(t.Context(), of, have[n].Sequence); err != nil {
 					rt.Fatal(err)
 				}
 				model[of] = slices.Clone(have[n+1:])
 			} else {
 				list := refs(rapid.IntRange(0, 1000).Draw(rt, "from"), rapid.IntRange(1, 5).Draw(rt, "refs"))
-				seq, err := e.Park(t.Context(), of, list)
+				seq, err := hold(e, 0).Park(t.Context(), of, list)
 				if err != nil {
 					rt.Fatal(err)
 				}
 				model[of] = append(have, engine.ParkedMessage{Sequence: seq, Refs: list})
 			}
 			limit := rapid.IntRange(1, 20).Draw(rt, "limit")
-			got, err := e.Parked(t.Context(), of, 0, limit)
+			got, err := hold(e, 0).Parked(t.Context(), of, 0, limit)
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -191,12 +191,12 @@ func BenchmarkParkAndDrain(b *testing.B) {
 	for b.Loop() {
 		var last uint64
 		for range 10 {
-			last, _ = e.Park(b.Context(), endpoint, refs(0, 100))
+			last, _ = hold(e, 0).Park(b.Context(), endpoint, refs(0, 100))
 		}
 		if got := parked(b, e, endpoint, 0, 10); len(got) != 10 {
 			b.Fatal(len(got))
 		}
-		if err := e.Unpark(b.Context(), endpoint, last); err != nil {
+		if err := hold(e, 0).Unpark(b.Context(), endpoint, last); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -213,7 +213,7 @@ func TestParkAll(t *testing.T) {
 			one := engine.Parking{Endpoint: heliograph.Endpoint(fmt.Sprintf("https://%d.example.com/%d", n, i%(n-n/5))), Refs: refs(i, 1+i%3)}
 			lists, want[one.Endpoint] = append(lists, one), append(want[one.Endpoint], one.Refs)
 		}
-		if err := e.ParkAll(t.Context(), lists); err != nil {
+		if err := hold(e, 0).ParkAll(t.Context(), lists); err != nil {
 			t.Fatal(err)
 		}
 		for of, lists := range want {
@@ -227,13 +227,13 @@ func TestParkAll(t *testing.T) {
 		}
 	}
 	large := engine.Parking{Endpoint: endpoint, Refs: make([]heliograph.ParkedRef, engine.MaxParkedRefs)}
-	if err := e.ParkAll(t.Context(), slices.Repeat([]engine.Parking{large}, 30)); err != nil {
+	if err := hold(e, 0).ParkAll(t.Context(), slices.Repeat([]engine.Parking{large}, 30)); err != nil {
 		t.Fatal(err)
 	}
 	if n := listed(t, e)[endpoint]; n != 30 {
 		t.Errorf("%d of 30 large lists", n)
 	}
-	if err := e.ParkAll(t.Context(), []engine.Parking{{Endpoint: "https://good", Refs: refs(0, 1)}, {Endpoint: "https://none"}}); err == nil {
+	if err := hold(e, 0).ParkAll(t.Context(), []engine.Parking{{Endpoint: "https://good", Refs: refs(0, 1)}, {Endpoint: "https://none"}}); err == nil {
 		t.Error("nothing to park for one of them")
 	}
 	if n := listed(t, e)["https://good"]; n != 0 {
@@ -250,7 +250,7 @@ func BenchmarkParkAll(b *testing.B) {
 				lists[i] = engine.Parking{Endpoint: heliograph.Endpoint(fmt.Sprintf("https://%d.example.com/hook", i)), Refs: refs(0, 5)}
 			}
 			for b.Loop() {
-				if err := e.ParkAll(b.Context(), lists); err != nil {
+				if err := hold(e, 0).ParkAll(b.Context(), lists); err != nil {
 					b.Fatal(err)
 				}
 			}

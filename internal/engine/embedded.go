@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -20,12 +21,12 @@ const (
 )
 
 // embed starts a NATS server in this process on the data folder, and connects to it through a pipe.
-func (e *Engine) embed() error {
+func (e *Engine) embed(ctx context.Context) error {
 	var err error
-	if e.folder, err = claim(e.life, e.o.Dir, e.logger); err != nil {
+	if e.folder, err = claim(e.life, e.o.Dir, e.o.Cluster.mode(), e.logger); err != nil {
 		return err
 	}
-	e.server, err = server.NewServer(&server.Options{
+	o := &server.Options{
 		ServerName:         "heliograph",
 		DontListen:         true,
 		JetStream:          true,
@@ -37,8 +38,13 @@ func (e *Engine) embed() error {
 		JetStreamMaxMemory: 256 << 20, // consumers only: no stream is kept in memory
 		JetStreamLimits:    server.JSLimitOpts{MaxBatchInflightPerStream: 200, MaxBatchInflightTotal: 4000},
 		NoSigs:             true,
-	})
-	if err != nil {
+	}
+	if e.o.Cluster != nil {
+		if e.password, err = e.o.Cluster.join(o); err != nil {
+			return err
+		}
+	}
+	if e.server, err = server.NewServer(o); err != nil {
 		return fmt.Errorf("embedded NATS server: %w", err)
 	}
 	log := &serverLog{logger: e.logger}
@@ -51,7 +57,13 @@ func (e *Engine) embed() error {
 	if err := e.broken(); err != nil {
 		return fmt.Errorf("data folder %s is damaged: %w", e.o.Dir, err)
 	}
-	return e.dial("", nats.InProcessServer(e.server))
+	if e.o.Cluster == nil {
+		return e.dial("", nats.InProcessServer(e.server))
+	}
+	if err := e.dial("", nats.InProcessServer(e.server), nats.UserInfo(nodeUser, e.password)); err != nil {
+		return err
+	}
+	return e.awaitMajority(ctx)
 }
 
 // broken returns what is wrong with the embedded server: a stream that cannot be read, or to which a write
@@ -60,7 +72,8 @@ func (e *Engine) broken() error {
 	if e.server == nil {
 		return nil
 	}
-	return ailment(e.server.Healthz)
+	// A node of a cluster that is not well gets what it lacks from the others.
+	return ailment(e.server.Healthz, server.HealthzOptions{Details: true, JSEnabledOnly: e.o.Cluster != nil})
 }
 
 // mostAsks bounds how often the server is asked again that only says that it does not accept connections.
@@ -68,12 +81,12 @@ const mostAsks = 1000
 
 // ailment returns what a server says is wrong with it. Whether it accepts connections it decides within a millisecond,
 // in which a busy machine may not let it look at all: that says nothing, and of its streams it has said nothing then.
-func ailment(ask func(*server.HealthzOptions) *server.HealthStatus) error {
+func ailment(ask func(*server.HealthzOptions) *server.HealthStatus, about server.HealthzOptions) error {
 	var said []string
 	for range mostAsks {
 		said = said[:0]
 		unknown := false
-		for _, e := range ask(&server.HealthzOptions{Details: true}).Errors {
+		for _, e := range ask(&about).Errors {
 			unknown = unknown || e.Type == server.HealthzErrorConn
 			said = append(said, e.Error)
 		}
@@ -111,7 +124,11 @@ func (e *Engine) dial(address string, options ...nats.Option) error {
 	if err != nil {
 		return fmt.Errorf("connect to NATS: %w", err)
 	}
-	if e.js, err = jetstream.New(e.conn, jetstream.WithDefaultTimeout(apiTimeout)); err != nil {
+	timeout := apiTimeout
+	if e.o.Cluster != nil {
+		timeout = prepareTry // without a leader there is no answer, and who asks again gets one soon
+	}
+	if e.js, err = jetstream.New(e.conn, jetstream.WithDefaultTimeout(timeout)); err != nil {
 		return fmt.Errorf("connect to NATS: %w", err)
 	}
 	return nil

@@ -22,10 +22,11 @@ type Engine struct {
 	o      Options
 	logger *slog.Logger
 
-	folder *folder        // nil with an existing NATS
-	server *server.Server // likewise
-	conn   *nats.Conn
-	js     jetstream.JetStream
+	folder   *folder        // nil with an existing NATS
+	server   *server.Server // likewise
+	password string         // of the users of its own server, in a cluster
+	conn     *nats.Conn
+	js       jetstream.JetStream
 
 	vault Vault
 	stale atomic.Bool // something was met that an older key has sealed
@@ -55,12 +56,12 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{o: o, logger: o.Logger, closed: make(chan struct{}), tails: map[*tail]bool{}}
 	e.life, e.end = context.WithCancel(context.WithoutCancel(ctx))
 	if o.NATS == "" {
-		err = e.embed()
+		err = e.embed(ctx)
 	} else {
 		err = e.connect(ctx)
 	}
 	if err == nil {
-		err = e.prepare(ctx)
+		err = e.preparing(ctx)
 	}
 	if err == nil {
 		err = e.watchRoom(ctx)

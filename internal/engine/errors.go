@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,11 +22,16 @@ var (
 // Codes of the JetStream API that nats.go does not name.
 const (
 	codeAccountResources  jetstream.ErrorCode = 10002
+	codeNoPeers           jetstream.ErrorCode = 10005
+	codeNotAvailable      jetstream.ErrorCode = 10008
+	codeNotLeader         jetstream.ErrorCode = 10009
 	codeInsufficient      jetstream.ErrorCode = 10023
 	codeMemoryExceeded    jetstream.ErrorCode = 10028
 	codeStorageExceeded   jetstream.ErrorCode = 10047
+	codeInUse             jetstream.ErrorCode = 10058
 	codeStoreFailed       jetstream.ErrorCode = 10077
 	codeStreamBytes       jetstream.ErrorCode = 10122
+	codeDuplicateComing   jetstream.ErrorCode = 10158
 	codeIncompleteBatch   jetstream.ErrorCode = 10176
 	codeDuplicateInBatch  jetstream.ErrorCode = 10201
 	codeTooManyBatches    jetstream.ErrorCode = 10210
@@ -107,12 +113,20 @@ func judge(err error) (*heliograph.Error, verdict) {
 		return failedWrite(err), rejected
 	case codeAccountResources, codeInsufficient, codeMemoryExceeded, codeStorageExceeded, codeStreamBytes:
 		return full(err), rejected
-	case codeIncompleteBatch, codeTooManyBatches:
+	case codeIncompleteBatch, codeTooManyBatches, codeNotLeader:
 		return unavailable(err), delayed
+	case codeDuplicateComing: // an earlier try is on its way
+		return unavailable(err), unknown
 	default:
 		if answer.Code == statusUnavailable || answer.Code == statusTooManyRequests {
 			return unavailable(err), delayed
 		}
 		return &heliograph.Error{Kind: heliograph.Internal, Rule: "engine.refused", Message: "the store refused", Err: err}, rejected
 	}
+}
+
+// answerOf reports whether an error is an answer of JetStream with one of these codes.
+func answerOf(err error, codes ...jetstream.ErrorCode) bool {
+	var api jetstream.JetStreamError
+	return errors.As(err, &api) && api.APIError() != nil && slices.Contains(codes, api.APIError().ErrorCode)
 }

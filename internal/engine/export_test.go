@@ -18,4 +18,6 @@ func (e *Engine) WatchAway(ctx context.Context, away time.Duration) (*Watch, err
 func Ending(w *Watch) <-chan struct{} { return w.life.Done() }
 
 // Ailment is what makes of a server's report whether it is broken.
-func Ailment(ask func(*server.HealthzOptions) *server.HealthStatus) error { return ailment(ask) }
+func Ailment(ask func(*server.HealthzOptions) *server.HealthStatus) error {
+	return ailment(ask, server.HealthzOptions{Details: true})
+}

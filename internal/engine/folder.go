@@ -34,13 +34,13 @@ type mode struct {
 	Mode   string `json:"mode"`
 }
 
-// claim makes dir a standalone store's folder, or finds that it is one, and locks it. It changes nothing in a
-// folder that it refuses.
-func claim(ctx context.Context, dir string, logger *slog.Logger) (*folder, error) {
+// claim makes dir a folder of that mode, or finds that it is one, and locks it. It changes nothing in a folder that it
+// refuses.
+func claim(ctx context.Context, dir, mode string, logger *slog.Logger) (*folder, error) {
 	if err := os.MkdirAll(dir, folderMode); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
-	if _, err := ours(dir); err != nil {
+	if _, err := ours(dir, mode); err != nil {
 		return nil, err
 	}
 	lock := flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600))
@@ -53,7 +53,7 @@ func claim(ctx context.Context, dir string, logger *slog.Logger) (*folder, error
 		return nil, heliograph.Errorf(heliograph.Conflict, "data.locked", "data folder %s is in use by another process", dir)
 	}
 	f := &folder{lock}
-	if err := f.mark(dir); err != nil {
+	if err := f.mark(dir, mode); err != nil {
 		f.release()
 		return nil, err
 	}
@@ -67,12 +67,12 @@ func claim(ctx context.Context, dir string, logger *slog.Logger) (*folder, error
 
 // mark writes the mode file when there is none. The folder is looked at again: another process may have taken
 // it between the first look and the lock.
-func (f *folder) mark(dir string) error {
-	is, err := ours(dir)
+func (f *folder) mark(dir, wanted string) error {
+	is, err := ours(dir, wanted)
 	if err != nil || is {
 		return err
 	}
-	text, err := json.Marshal(mode{Schema: schema, Mode: standalone})
+	text, err := json.Marshal(mode{Schema: schema, Mode: wanted})
 	if err != nil {
 		return fmt.Errorf("write mode of data folder: %w", err)
 	}
@@ -82,9 +82,9 @@ func (f *folder) mark(dir string) error {
 	return nil
 }
 
-// ours reports whether dir is a standalone store's folder already. It may be one when it is empty; anything
-// else is an error.
-func ours(dir string) (bool, error) {
+// ours reports whether dir is a folder of the wanted mode already. It may become one when it is empty; anything else is
+// an error.
+func ours(dir, wanted string) (bool, error) {
 	text, err := os.ReadFile(filepath.Join(dir, modeFile)) //nolint:gosec // the operator names the folder
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, empty(dir)
@@ -100,9 +100,9 @@ func ours(dir string) (bool, error) {
 	case m.Schema > schema:
 		return false, heliograph.Errorf(heliograph.Invalid, "data.newer",
 			"data folder %s is of schema %d, made by a newer heliograph; this one knows %d", dir, m.Schema, schema)
-	case m.Mode != standalone || m.Schema < 1:
+	case m.Mode != wanted || m.Schema < 1:
 		return false, heliograph.Errorf(heliograph.Invalid, "data.mode",
-			"data folder %s is of mode %q and cannot be opened as %q: the engine would delete what is in it", dir, m.Mode, standalone)
+			"data folder %s is of mode %q and cannot be opened as %q: the engine would delete what is in it", dir, m.Mode, wanted)
 	}
 	return true, nil
 }

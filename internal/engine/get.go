@@ -86,6 +86,8 @@ func (e *Engine) messageOfLeader(ctx context.Context, name string, request getRe
 	return m, nil
 }
 
+// ask asks once, or again and again in a cluster: what is said to a stream that has no leader gets no answer, also when it
+// has one again.
 func (e *Engine) ask(ctx context.Context, subject string, request getRequest) (*nats.Msg, error) {
 	text, err := json.Marshal(request)
 	if err != nil {
@@ -93,11 +95,21 @@ func (e *Engine) ask(ctx context.Context, subject string, request getRequest) (*
 	}
 	ctx, cancel := context.WithTimeout(ctx, getTimeout)
 	defer cancel()
-	reply, err := e.conn.RequestWithContext(ctx, subject, text)
-	if err != nil {
-		return nil, unavailable(fmt.Errorf("%s: %w", subject, err))
+	most := getTimeout
+	if e.o.Cluster != nil {
+		most = clusterAttempt
 	}
-	return reply, nil
+	for {
+		attempt, end := context.WithTimeout(ctx, most)
+		reply, err := e.conn.RequestWithContext(attempt, subject, text)
+		end()
+		if err == nil {
+			return reply, nil
+		}
+		if e.o.Cluster == nil || e.pause(ctx, pauseFirst) != nil {
+			return nil, unavailable(fmt.Errorf("%s: %w", subject, err))
+		}
+	}
 }
 
 // direct reads the answer to a direct get.
@@ -113,22 +125,42 @@ func direct(reply *nats.Msg) (stored, error) {
 	return stored{seq, reply.Header.Get(jetstream.SubjectHeader), reply.Header, reply.Data, at}, nil
 }
 
+// latest returns one message as the leader has it, where somebody else may have written it a moment ago.
+func (e *Engine) latest(ctx context.Context, stream jetstream.Stream, request getRequest) (stored, error) {
+	if e.Clustered() {
+		return e.messageOfLeader(ctx, nameOf(stream), request)
+	}
+	return e.message(ctx, stream, request)
+}
+
 // messages returns several messages of one subject in order: all that there are, or the first as far as
 // request's bounds let them.
 func (e *Engine) messages(ctx context.Context, stream jetstream.Stream, request getRequest) ([]stored, error) {
 	name := nameOf(stream)
+	if request.Batch == 1 && e.Clustered() { // a replica may still have what was cleared away
+		return e.firstOfLeader(ctx, name, request)
+	}
 	request.MaxBytes = mostGetBytes
 	text, err := json.Marshal(request)
 	if err != nil {
 		return nil, err
 	}
+	all, err := e.several(ctx, name, text)
+	if err == nil && len(all) == 0 {
+		return e.firstOfLeader(ctx, name, request)
+	}
+	return all, err
+}
+
+// several reads the messages of one answer of a replica.
+func (e *Engine) several(ctx context.Context, name string, request []byte) ([]stored, error) {
 	inbox := e.conn.NewInbox()
 	sub, err := e.conn.SubscribeSync(inbox)
 	if err != nil {
 		return nil, unavailable(err)
 	}
 	defer func() { _ = sub.Unsubscribe() }() // fails only when the connection is gone, and the subscription with it
-	if err := e.conn.PublishRequest("$JS.API.DIRECT.GET."+name, inbox, text); err != nil {
+	if err := e.conn.PublishRequest("$JS.API.DIRECT.GET."+name, inbox, request); err != nil {
 		return nil, unavailable(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, getTimeout)
@@ -146,10 +178,8 @@ func (e *Engine) messages(ctx context.Context, stream jetstream.Stream, request 
 				return nil, fmt.Errorf("get from %s: %w", name, err)
 			}
 			all = append(all, m)
-		case "204": // end of the batch
+		case "204", "404": // end of the batch, or nothing
 			return all, nil
-		case "404":
-			return e.firstOfLeader(ctx, name, request)
 		default:
 			return nil, fmt.Errorf("get from %s: %s %s", name, status, reply.Header.Get("Description"))
 		}

@@ -33,7 +33,7 @@ func TestKillLosesNothing(t *testing.T) {
 			}
 		}
 		for seq := range told.parked {
-			if m, err := e.Parked(t.Context(), "https://example.com", seq, 1); err != nil || len(m) != 1 || m[0].Sequence != seq || m[0].Err != nil {
+			if m, err := hold(e, 0).Parked(t.Context(), "https://example.com", seq, 1); err != nil || len(m) != 1 || m[0].Sequence != seq || m[0].Err != nil {
 				t.Errorf("round %d: parked %d: %v, %v", round, seq, m, err)
 			}
 		}
@@ -140,7 +140,7 @@ func writeRecords(ctx context.Context, e *engine.Engine) error {
 
 func writeParked(ctx context.Context, e *engine.Engine) error {
 	for n := 0; ; n++ {
-		seq, err := e.Park(ctx, "https://example.com", []heliograph.ParkedRef{{Attempts: uint32(n)}})
+		seq, err := hold(e, 0).Park(ctx, "https://example.com", []heliograph.ParkedRef{{Attempts: uint32(n)}})
 		if err != nil {
 			return err
 		}

@@ -148,3 +148,12 @@ func next(tb testing.TB, r *engine.FrameReader) heliograph.Frame {
 
 // wall is for what is measured, not for what is decided.
 func wall() time.Time { return clock.System().Now() }
+
+// hold is the writing end of a partition in a store that a test has for itself.
+func hold(e *engine.Engine, partition int) *engine.Hold {
+	h, err := e.Hold(partition, engine.Epoch{})
+	if err != nil {
+		panic(err)
+	}
+	return h
+}

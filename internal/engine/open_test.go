@@ -27,7 +27,7 @@ func TestOpenAgainFindsEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.SaveCursor(t.Context(), 2, 7); err != nil {
+	if err := hold(e, 2).SaveCursor(t.Context(), 7); err != nil {
 		t.Fatal(err)
 	}
 	rev, err := e.Commit(t.Context(), tenant, []heliograph.Write{{Name: "sub.1", Value: []byte("one")}})

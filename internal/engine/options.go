@@ -15,6 +15,8 @@ import (
 type Options struct {
 	// Dir is the data folder of the embedded server. It is not looked at when NATS is set.
 	Dir string
+	// Cluster makes the embedded server a node of a cluster; nil leaves it alone.
+	Cluster *Cluster
 	// NATS is the address of an existing NATS (nats://host:4222, several separated by commas).
 	NATS string
 	// Credentials is the path of a NATS credentials file for it.
@@ -25,7 +27,7 @@ type Options struct {
 	// Partitions of the change log and Shards of the records: 0 takes what the store has, or 1 in a new one.
 	// They cannot be changed later.
 	Partitions, Shards int
-	// Replicas is how many servers of an existing cluster keep each stream; 0 leaves it as it is, or 1.
+	// Replicas is how many servers of a cluster keep each stream; 0 leaves it as it is, or 1.
 	Replicas int
 
 	// Vault is called once, when it is known whether the store is new, and returns what its frames, records and parked
@@ -60,10 +62,17 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("engine: %d partitions; there can be 1 to %d", o.Partitions, maxPartitions)
 	case o.Shards < 0 || o.Shards > maxShards:
 		return o, fmt.Errorf("engine: %d shards; there can be 1 to %d", o.Shards, maxShards)
-	case o.NATS == "" && o.Replicas > 1:
+	case o.NATS != "" && o.Cluster != nil:
+		return o, errors.New("engine: a node of an embedded cluster, or an existing NATS: not both")
+	case o.NATS == "" && o.Cluster == nil && o.Replicas > 1:
 		return o, fmt.Errorf("engine: %d replicas need a cluster; the embedded server is one", o.Replicas)
 	case o.MaxLogBytes < 0 || o.MaxLogBytes > 0 && o.MaxLogBytes < 2*MaxFrame:
 		return o, fmt.Errorf("engine: a change log of %d bytes holds nothing; give it %d or more", o.MaxLogBytes, 2*MaxFrame)
+	}
+	if o.Cluster != nil {
+		if err := o.Cluster.check(); err != nil {
+			return o, err
+		}
 	}
 	if o.MinFreeBytes == 0 {
 		o.MinFreeBytes = defaultMinFree

@@ -13,8 +13,10 @@ const (
 	// publishPatience is how long a write waits through a fail-over, which takes a cluster 4 to 8 seconds.
 	publishPatience = 15 * time.Second
 	publishAttempt  = 5 * time.Second
-	pauseFirst      = 20 * time.Millisecond
-	pauseMost       = time.Second
+	// clusterAttempt is shorter: what is said to a stream that has no leader gets no answer, also when it has one again.
+	clusterAttempt = time.Second
+	pauseFirst     = 20 * time.Millisecond
+	pauseMost      = time.Second
 )
 
 // ack is what is known of a write that is on disk.
@@ -36,8 +38,12 @@ func (e *Engine) persist(ctx context.Context, write func(context.Context) (*jets
 	patience, cancel := context.WithTimeout(ctx, publishPatience)
 	defer cancel()
 	defer context.AfterFunc(e.life, cancel)() //nolint:contextcheck // two contexts end it
+	most := publishAttempt
+	if e.o.Cluster != nil {
+		most = clusterAttempt
+	}
 	for tries, wait := 1, pauseFirst; ; tries, wait = tries+1, min(2*wait, pauseMost) {
-		attempt, end := context.WithTimeout(patience, publishAttempt)
+		attempt, end := context.WithTimeout(patience, most)
 		done, err := write(attempt)
 		end()
 		if err == nil {

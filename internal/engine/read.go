@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -38,6 +39,7 @@ type FrameReader struct {
 	batches map[uint64]uint64 // newest batch number seen of each producer
 	held    *heliograph.Frame // read already, told after the error that it uncovered
 	sealed  *sealedFrame      // read already, and its key was not at hand
+	pending atomic.Uint64     // frames behind the last
 }
 
 // sealedFrame is a frame as it stands in the log.
@@ -46,6 +48,9 @@ type sealedFrame struct {
 	subject string
 	data    []byte
 }
+
+// Pending returns how many frames of the partition were not read yet when the last one was.
+func (r *FrameReader) Pending() uint64 { return r.pending.Load() }
 
 const mostProducers = 1024 // each start of a process is one
 
@@ -62,6 +67,7 @@ func (r *FrameReader) Next(ctx context.Context) (heliograph.Frame, error) {
 		if err != nil {
 			return heliograph.Frame{}, fmt.Errorf("read frame: %w", err)
 		}
+		r.pending.Store(meta.NumPending)
 		r.sealed = &sealedFrame{meta.Sequence.Stream, msg.Subject(), msg.Data()}
 	}
 	f, h, err := r.tail.e.decode(r.sealed.seq, r.sealed.subject, r.sealed.data)
@@ -105,7 +111,11 @@ type LogState struct {
 
 // LogState returns the extent of the change log.
 func (e *Engine) LogState(ctx context.Context) (LogState, error) {
-	info, err := e.changes.Info(ctx)
+	var info *jetstream.StreamInfo
+	err := e.trying(ctx, func(ctx context.Context) (err error) {
+		info, err = e.changes.Info(ctx)
+		return err
+	})
 	if err != nil {
 		return LogState{}, unavailable(fmt.Errorf("state of the change log: %w", err))
 	}
@@ -126,7 +136,8 @@ func (e *Engine) Trim(ctx context.Context, before uint64) error {
 	if before <= state.First {
 		return nil
 	}
-	if err := e.changes.Purge(ctx, jetstream.WithPurgeSequence(before)); err != nil {
+	err = e.trying(ctx, func(ctx context.Context) error { return e.changes.Purge(ctx, jetstream.WithPurgeSequence(before)) })
+	if err != nil {
 		return unavailable(fmt.Errorf("trim before %d: %w", before, err))
 	}
 	return nil

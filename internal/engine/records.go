@@ -45,14 +45,13 @@ func (s *shard) subject(tenant heliograph.TenantID, name string) string {
 	return s.prefix + string(tenant) + "." + name
 }
 
-// Get returns one record, or NotFound. In a cluster it may be a moment old: a Commit that expects its revision
-// then conflicts, and nothing is lost.
+// Get returns one record, or NotFound. In a cluster the leader is asked: what any node has written before is there.
 func (e *Engine) Get(ctx context.Context, tenant heliograph.TenantID, name string) (heliograph.Record, error) {
 	if err := checkName(tenant, name); err != nil {
 		return heliograph.Record{}, err
 	}
 	s := e.shardOf(tenant)
-	m, err := e.message(ctx, s.stream, getRequest{LastFor: s.subject(tenant, name)})
+	m, err := e.latest(ctx, s.stream, getRequest{LastFor: s.subject(tenant, name)})
 	if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && isMarker(m.header) {
 		return heliograph.Record{}, heliograph.Errorf(heliograph.NotFound, "engine.record", "no record %s", name)
 	}

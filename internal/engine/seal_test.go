@@ -49,7 +49,7 @@ func TestNothingLiesInTheClear(t *testing.T) {
 	for i := range 50 {
 		many = append(many, engine.Parking{Endpoint: secretive + heliograph.Endpoint(fmt.Sprint(i)), Refs: refs(i, 1)})
 	}
-	if err := e.ParkAll(t.Context(), many); err != nil {
+	if err := hold(e, 0).ParkAll(t.Context(), many); err != nil {
 		t.Fatal(err)
 	}
 	lookFor(t, o.Dir)
@@ -195,7 +195,7 @@ func TestRotation(t *testing.T) {
 		commit(t, e, writes...)
 	}
 	seq := appendOne(t, e, 1)
-	if _, err := e.Park(t.Context(), endpoint, refs(0, 1)); err != nil {
+	if _, err := hold(e, 0).Park(t.Context(), endpoint, refs(0, 1)); err != nil {
 		t.Fatal(err)
 	}
 	old := keys.Keys()[0].ID
@@ -251,7 +251,7 @@ func TestRotation(t *testing.T) {
 	if err := e.Trim(t.Context(), seq+1); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Unpark(t.Context(), endpoint, 1); err != nil {
+	if err := hold(e, 0).Unpark(t.Context(), endpoint, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := keys.Forget(old); err != nil {
@@ -344,7 +344,7 @@ func TestKeyThatIsNotHereYet(t *testing.T) {
 	r := openReader(t, second, 0, 1)
 	seq := appendOne(t, first, 1)
 	rev := commit(t, first, put("sub.1", "one", 0))
-	if _, err := first.Park(t.Context(), endpoint, refs(0, 1)); err != nil {
+	if _, err := hold(first, 0).Park(t.Context(), endpoint, refs(0, 1)); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -355,9 +355,9 @@ func TestKeyThatIsNotHereYet(t *testing.T) {
 	wantKind(t, err, heliograph.Unavailable)
 	_, err = second.Get(t.Context(), tenant, "sub.1")
 	wantKind(t, err, heliograph.Unavailable)
-	_, err = second.Parked(t.Context(), endpoint, 0, 1)
+	_, err = hold(second, 0).Parked(t.Context(), endpoint, 0, 1)
 	wantKind(t, err, heliograph.Unavailable)
-	_, err = second.ParkedEndpoints(t.Context())
+	_, err = hold(second, 0).ParkedEndpoints(t.Context())
 	wantKind(t, err, heliograph.Unavailable)
 	early, err := second.Watch(t.Context(), func([]heliograph.Record) {})
 	if err != nil {
@@ -404,7 +404,7 @@ func TestNothingCanBePutElsewhere(t *testing.T) {
 	o.Logger = slog.New(slog.DiscardHandler) // it complains
 	e := open(t, o)
 	commit(t, e, put("sub.1", "one", 0))
-	if _, err := e.Park(t.Context(), endpoint, refs(0, 1)); err != nil {
+	if _, err := hold(e, 0).Park(t.Context(), endpoint, refs(0, 1)); err != nil {
 		t.Fatal(err)
 	}
 	js := s.client(t)
@@ -434,7 +434,7 @@ func TestNothingCanBePutElsewhere(t *testing.T) {
 	if len(v.all()) != 1 {
 		t.Errorf("watched %v", v.all())
 	}
-	if _, err := e.Park(t.Context(), "https://other.example.com", refs(7, 1)); err != nil {
+	if _, err := hold(e, 0).Park(t.Context(), "https://other.example.com", refs(7, 1)); err != nil {
 		t.Fatal(err)
 	}
 	subject := subjectOf(t, js, 1)

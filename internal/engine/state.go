@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // State is how much the engine keeps, and how much more it may.
@@ -33,9 +35,17 @@ func (e *Engine) State(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, unavailable(fmt.Errorf("state of the backlog: %w", err))
 	}
+	fences := uint64(0)
+	if e.Clustered() {
+		only, err := e.backlog.Info(ctx, jetstream.WithSubjectFilter(fenceSubjects))
+		if err != nil {
+			return State{}, unavailable(fmt.Errorf("state of the backlog: %w", err))
+		}
+		fences = uint64(len(only.State.Subjects))
+	}
 	s := State{
 		Log: log, LogLimit: uint64(e.o.MaxLogBytes), //nolint:gosec // positive by Options' check
-		Backlog: BacklogState{Endpoints: info.State.NumSubjects, Messages: info.State.Msgs, Bytes: info.State.Bytes},
+		Backlog: BacklogState{Endpoints: info.State.NumSubjects - fences, Messages: info.State.Msgs - fences, Bytes: info.State.Bytes},
 		Refusal: e.Room(),
 	}
 	if e.folder != nil {

@@ -27,7 +27,7 @@ func TestState(t *testing.T) {
 	}
 	appendOne(t, e, 1)
 	for i, endpoint := range []heliograph.Endpoint{"https://one.example", "https://one.example", "https://other.example"} {
-		if _, err := e.Park(t.Context(), endpoint, refs(i, 3)); err != nil {
+		if _, err := hold(e, 0).Park(t.Context(), endpoint, refs(i, 3)); err != nil {
 			t.Fatal(err)
 		}
 	}

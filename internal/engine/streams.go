@@ -34,8 +34,8 @@ func (e *Engine) prepare(ctx context.Context) error {
 	})
 	group.Go(func() (err error) {
 		e.backlog, err = e.ensure(ctx, jetstream.StreamConfig{
-			Name: "backlog", Description: "notifications that wait for ill endpoints", Subjects: []string{backlogSubjects},
-			AllowAtomicPublish: true,
+			Name: "backlog", Description: "notifications that wait for ill endpoints", Subjects: []string{backlogPrefix + ">", fenceSubjects},
+			AllowAtomicPublish: true, AllowRollup: true,
 		})
 		return err
 	})
@@ -51,6 +51,7 @@ func (e *Engine) prepare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		e.partitions = nil // of a try before
 		for p := range s.Partitions {
 			e.partitions = append(e.partitions, newPartition(p))
 		}

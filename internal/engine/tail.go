@@ -35,10 +35,13 @@ type tail struct {
 
 const (
 	tailHeartbeat = 2 * time.Second // two of them missing and a consumer is taken for lost
-	tailExpiry    = 30 * time.Second
-	tailForgotten = 5 * time.Minute // after which the server drops a consumer whose reader has vanished
-	deleteTimeout = 2 * time.Second
-	forever       = 10 * 365 * 24 * time.Hour
+	// clusterHeartbeat is shorter: a consumer is lost with its node, and what asks a new one for the first messages may
+	// be faster than the news of it between the nodes.
+	clusterHeartbeat = 500 * time.Millisecond
+	tailExpiry       = 30 * time.Second
+	tailForgotten    = 5 * time.Minute // after which the server drops a consumer whose reader has vanished
+	deleteTimeout    = 2 * time.Second
+	forever          = 10 * 365 * 24 * time.Hour
 )
 
 // newTail returns a tail whose first message is the one at from, or the first behind it that config's filter
@@ -65,7 +68,11 @@ func (t *tail) open(ctx context.Context) (jetstream.MessagesContext, uint64, err
 	if t.messages != nil {
 		return t.messages, 0, nil
 	}
-	info, err := t.stream.Info(ctx)
+	var info *jetstream.StreamInfo
+	err := t.e.trying(ctx, func(ctx context.Context) (err error) {
+		info, err = t.stream.Info(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -79,15 +86,26 @@ func (t *tail) open(ctx context.Context) (jetstream.MessagesContext, uint64, err
 	if config.DeliverPolicy != jetstream.DeliverLastPerSubjectPolicy {
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, t.last+1
 	}
-	consumer, err := t.stream.CreateConsumer(ctx, config)
+	var consumer jetstream.Consumer
+	err = t.e.trying(ctx, func(ctx context.Context) (err error) {
+		consumer, err = t.stream.CreateConsumer(ctx, config)
+		return err
+	})
 	if err != nil {
 		return nil, 0, err
 	}
 	t.consumer, t.delivered = consumer.CachedInfo().Name, 0
 	t.e.track(t, true)
 	t.messages, err = consumer.Messages(t.limits, jetstream.PullExpiry(tailExpiry),
-		jetstream.PullHeartbeat(tailHeartbeat), jetstream.WithMessagesErrOnMissingHeartbeat(true))
+		jetstream.PullHeartbeat(t.heartbeat()), jetstream.WithMessagesErrOnMissingHeartbeat(true))
 	return t.messages, consumer.CachedInfo().NumPending, err
+}
+
+func (t *tail) heartbeat() time.Duration {
+	if t.e.o.Cluster != nil {
+		return clusterHeartbeat
+	}
+	return tailHeartbeat
 }
 
 // next returns the next message. It waits for it until ctx is done; when wait is not zero, also no longer

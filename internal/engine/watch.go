@@ -149,17 +149,23 @@ func (w *Watch) follow(s *shard, t *tail) error {
 
 // load applies what was there when the watch began.
 func (w *Watch) load(s *shard, t *tail) error {
-	end := t.end
+	end, quiet := t.end, time.Duration(0)
 	for t.last < end {
 		n, err := w.step(s, t, watchLinger)
 		if err != nil {
 			return err
 		}
 		if n > 0 {
+			quiet = 0
 			continue
 		}
 		if over, err := t.caughtUp(w.life); over && err == nil {
 			break
+		}
+		// A wait that is so short does not notice that the consumer is lost.
+		if quiet += watchLinger; quiet >= 2*t.heartbeat() {
+			quiet = 0
+			t.drop()
 		}
 	}
 	w.advance(s.number, max(t.last, end))

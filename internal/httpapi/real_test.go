@@ -55,7 +55,7 @@ func (m minter) Mint(ctx context.Context, _ *heliograph.Caller, r httpapi.TokenR
 // admitting is a delivery that is never behind.
 type admitting struct{}
 
-func (admitting) Admit() error { return nil }
+func (admitting) Admit(int) error { return nil }
 
 func (admitting) Appended(int, uint64, int) {}
 

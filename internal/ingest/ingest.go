@@ -30,8 +30,9 @@ type Log interface {
 
 // Gate holds publishers back while delivery is behind.
 type Gate interface {
-	// Admit refuses with a Limited error while too much waits to be delivered.
-	Admit() error
+	// Admit refuses changes to a partition: with a Limited error while too much waits to be delivered, with an
+	// Unavailable one when they could not be written.
+	Admit(partition int) error
 	// Appended tells the gate of a frame that delivery will have to read.
 	Appended(partition int, sequence uint64, changes int)
 }
@@ -88,10 +89,10 @@ func (in *Ingest) Accept(ctx context.Context, changes []heliograph.Change) error
 	if err := in.opts.Log.Room(); err != nil {
 		return err
 	}
-	if err := in.opts.Gate.Admit(); err != nil {
+	w := in.writers[in.opts.Log.PartitionOf(changes[0].Tenant)]
+	if err := in.opts.Gate.Admit(w.partition); err != nil {
 		return err
 	}
-	w := in.writers[in.opts.Log.PartitionOf(changes[0].Tenant)]
 	if err := w.join(req); err != nil {
 		return err
 	}

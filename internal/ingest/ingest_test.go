@@ -26,7 +26,7 @@ type gate struct {
 	appended atomic.Int64
 }
 
-func (g *gate) Admit() error {
+func (g *gate) Admit(int) error {
 	if g.shut.Load() {
 		return heliograph.Errorf(heliograph.Limited, "publish.behind", "behind")
 	}
