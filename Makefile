@@ -1,7 +1,7 @@
 # Everything that is done with this repository, in one word each. Nothing but Go is needed; race wants a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run dev test test-script test-crash test-power test-sdk race fuzz bench bench-results lint fmt generate verify cover size cross check
+.PHONY: help build run dev test test-script test-browser test-crash test-power test-sdk race fuzz bench bench-results lint fmt generate verify cover size cross check
 
 # The linters stand in a module of their own: what they depend on is not what the server depends on.
 LINT := go tool -modfile=tools/go.mod golangci-lint
@@ -30,6 +30,11 @@ test-sdk: ## the official clients against dev; takes npm, and ten minutes the fi
 	HELIOGRAPH=$(CURDIR)/bin/heliograph npm --prefix testdata/sdk/js test
 	HELIOGRAPH=$(CURDIR)/bin/heliograph npm --prefix testdata/sdk/js run takeover
 	HELIOGRAPH=$(CURDIR)/bin/heliograph go -C testdata/sdk/go test -count=1 -p 1 -v ./...
+
+test-browser: ## the pages in a real browser against the real binary; takes npm and chromium
+	CGO_ENABLED=0 go build -o bin/ ./cmd/heliograph
+	testdata/browser/install.sh
+	HELIOGRAPH=$(CURDIR)/bin/heliograph npm --prefix testdata/browser test
 
 race: ## every test under the race detector, in another order each time
 	go test -race -shuffle=on ./...

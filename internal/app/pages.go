@@ -12,6 +12,7 @@ import (
 	"heliograph.dev/internal/httpapi"
 	"heliograph.dev/internal/identity/devissuer"
 	"heliograph.dev/internal/pages"
+	"heliograph.dev/internal/signin"
 )
 
 // pagesApp is the application that the pages' token is of, and pagesToken how long it holds: a page asks for another
@@ -21,14 +22,26 @@ const (
 	pagesToken = 8 * time.Hour
 )
 
-// setUpPages lets browsers see the pages, beside what the development issuer answers.
+// setUpPages lets browsers see the pages, beside what else answers: in development, and where people can sign in.
 func (a *App) setUpPages(opts *httpapi.Options) error {
-	shown, err := pages.New(pages.Options{Session: a.pagesSession, TrustedProxies: a.cfg.Listen.TrustedProxies, Logger: a.log})
+	o := pages.Options{TrustedProxies: a.cfg.Listen.TrustedProxies, Logger: a.log}
+	switch {
+	case a.isDev():
+		o.Session = a.pagesSession
+	case a.parts.gate != nil:
+		o.SignIn = signin.Path
+	default:
+		return nil
+	}
+	shown, err := pages.New(o)
 	if err != nil {
 		return err
 	}
 	opts.Pages = shown
-	opts.Next = firstOf{shown, a.parts.issuer}
+	if a.parts.gate != nil {
+		opts.Pages = a.parts.gate.Require(shown)
+	}
+	opts.Next = either{shown, opts.Next}
 	return nil
 }
 
@@ -38,21 +51,19 @@ func (a *App) pagesSession(ctx context.Context, origin string) (pages.Token, err
 	return pages.Token{Text: text, Expires: expires}, err
 }
 
-// firstOf lets the first answer that has an answer for the path, or the last.
-type firstOf []interface {
-	http.Handler
-	Handles(path string) bool
+// either lets the pages answer for their paths, and another handler for the rest.
+type either struct {
+	pages  *pages.Pages
+	others http.Handler
 }
 
 // ServeHTTP answers.
-func (f firstOf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	for _, h := range f {
-		if h.Handles(r.URL.Path) {
-			h.ServeHTTP(w, r)
-			return
-		}
+func (e either) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if e.pages.Handles(r.URL.Path) {
+		e.pages.ServeHTTP(w, r)
+		return
 	}
-	http.NotFound(w, r)
+	e.others.ServeHTTP(w, r)
 }
 
 // Follow returns what came into the book after a place, of that which the caller may see.

@@ -55,6 +55,7 @@ func TestPeopleSignInToServe(t *testing.T) {
 		for _, c := range cookies {
 			r.AddCookie(c)
 		}
+		r.Header.Set("Accept", "text/html, application/json")
 		if r.Header.Set("Sec-Fetch-Site", "same-origin"); body != nil {
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		}
@@ -68,6 +69,12 @@ func TestPeopleSignInToServe(t *testing.T) {
 			t.Fatal(err)
 		}
 		return answered{response.StatusCode, response.Header.Get("Location"), response.Cookies(), string(text)}
+	}
+	if got := send("GET", a.URL()+"/assets/", nil, nil); got.status != http.StatusNotFound || got.location != "" {
+		t.Errorf("files are nobody's secret: %d %s", got.status, got.location)
+	}
+	if got := send("GET", a.URL()+"/", nil, nil); got.status != http.StatusSeeOther || got.location != "/signin?to=%2F" {
+		t.Errorf("nobody is shown the pages: %d %s", got.status, got.location)
 	}
 	for user, want := range map[string]int{"ada": http.StatusOK, "bob": http.StatusForbidden} {
 		begun := send("GET", a.URL()+"/signin", nil, nil)
@@ -84,6 +91,12 @@ func TestPeopleSignInToServe(t *testing.T) {
 		}
 		if got := send("GET", a.URL()+"/control/v1/endpoints", nil, back.cookies); got.status != want {
 			t.Errorf("%s: %d %s", user, got.status, got.text)
+		}
+		if got := send("GET", a.URL()+"/", nil, back.cookies); got.status != http.StatusOK || !strings.Contains(got.text, "<title>Heliograph</title>") {
+			t.Errorf("%s is shown %d %s", user, got.status, got.text)
+		}
+		if got := send("POST", a.URL()+"/session", nil, back.cookies); got.text != `{"signIn":"/signin"}` {
+			t.Errorf("%s: the page is told %d %s", user, got.status, got.text)
 		}
 		if got := send("GET", a.URL()+"/signin/person", nil, back.cookies); got.status != http.StatusOK || !strings.Contains(got.text, user) {
 			t.Errorf("%s: %d %s", user, got.status, got.text)

@@ -306,13 +306,13 @@ func (a *App) setUpAPI(ctx context.Context) error {
 	if a.isDev() {
 		opts.Faults = a.parts.trouble
 		opts.Minter = minter{a.parts.issuer}
-		opts.OtherName = a.parts.issuer.OtherName
-		if err := a.setUpPages(&opts); err != nil {
-			return err
-		}
+		opts.Next, opts.OtherName = a.parts.issuer, a.parts.issuer.OtherName
 		opts.AuthorizationURI = devissuer.AuthorizationURI
 	} else {
 		opts.Next = a.parts.sealer // publishes the keys of validation tokens
+	}
+	if err := a.setUpPages(&opts); err != nil {
+		return err
 	}
 	if a.cfg.Publish.Triggers {
 		own, err := ownFiles(&a.cfg.Catalog)

@@ -10,9 +10,9 @@
 // make HTML of data, which the browser is told to refuse (Content-Security-Policy with trusted types). No script, style,
 // image or connection goes to another origin, and no other page may frame these.
 //
-// In development, a browser on the server's own machine is given a token without asking (POST /session). The endpoint
-// answers to a page of the same origin only, and only under a name of this machine: neither another site nor a name that
-// is made to point here gets one.
+// A page asks how to prove itself (POST /session), which answers to a page of the same origin only. In development, a
+// browser on the server's own machine is given a token without more ado, and only under a name of this machine: neither
+// another site nor a name that is made to point here gets one. Where people sign in, it is told where.
 //
 // A Pages may be used by any number of goroutines.
 package pages
@@ -53,6 +53,8 @@ type Options struct {
 	// Session makes a token for a browser on this machine, which knows the server by an origin such as
 	// http://127.0.0.1:8080. Nil: nobody gets one.
 	Session func(ctx context.Context, origin string) (Token, error)
+	// SignIn is where people sign in, whose session then stands for a token (internal/signin). Empty: nowhere.
+	SignIn string
 	// TrustedProxies are believed about the origin.
 	TrustedProxies []netip.Prefix
 	Logger         *slog.Logger
@@ -174,31 +176,38 @@ func (p *Pages) session(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusForbidden, why)
 		return
 	}
-	token, err := p.opts.Session(r.Context(), at.String())
+	body, err := p.admit(r.Context(), at)
 	if err != nil {
 		p.opts.Logger.ErrorContext(r.Context(), "no token for the pages", "error", err)
-		refuse(w, http.StatusInternalServerError, "internal error")
-		return
-	}
-	body, err := json.Marshal(map[string]string{"token": token.Text.Reveal(), "expires": token.Expires.UTC().Format(time.RFC3339)})
-	if err != nil {
 		refuse(w, http.StatusInternalServerError, "internal error")
 		return
 	}
 	write(w, asset{"application/json; charset=utf-8", body})
 }
 
+// admit says how a page is to prove itself from now on: with a token, or by a session of the browser.
+func (p *Pages) admit(ctx context.Context, at origin.Origin) ([]byte, error) {
+	if p.opts.SignIn != "" {
+		return json.Marshal(map[string]string{"signIn": p.opts.SignIn})
+	}
+	token, err := p.opts.Session(ctx, at.String())
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]string{"token": token.Text.Reveal(), "expires": token.Expires.UTC().Format(time.RFC3339)})
+}
+
 // refusal says why a request for a token is not answered with one, or nothing.
 func (p *Pages) refusal(r *http.Request, at origin.Origin) string {
 	sameOrigin := r.Header.Get("Sec-Fetch-Site") == "same-origin" || r.Header.Get("Origin") == at.String()
 	switch {
-	case p.opts.Session == nil:
+	case p.opts.Session == nil && p.opts.SignIn == "":
 		return "This server gives no tokens to pages."
 	case r.Method != http.MethodPost:
 		return "A token is asked for with POST."
 	case !sameOrigin || p.forgery.Check(r) != nil:
 		return "Only a page of this server may ask for a token."
-	case !at.IsLocal() || !isLoopback(r.RemoteAddr):
+	case p.opts.SignIn == "" && (!at.IsLocal() || !isLoopback(r.RemoteAddr)):
 		return "Only a browser on the server's own machine is given a token without asking."
 	}
 	return ""

@@ -49,6 +49,9 @@ func (b *Book) Sample(endpoints []deliver.Endpoint) {
 			h = &history{}
 			b.endpoints[e.URL] = h
 		}
+		if last := len(h.points) - 1; last >= 0 && h.seen == n { // the clock stands, or is slow
+			h.points = h.points[:last]
+		}
 		h.seen = n
 		if len(h.points) == b.limits.Steps {
 			h.points = append(h.points[:0], h.points[1:]...)

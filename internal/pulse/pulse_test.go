@@ -96,6 +96,11 @@ func TestHistoriesAreBounded(t *testing.T) {
 	if len(all) != 2 || all[0].Endpoint != "https://1.example/" || len(all[0].Points) != 6 {
 		t.Fatalf("%+v", all)
 	}
+	b.Sample([]deliver.Endpoint{endpoint(1, 8)})
+	b.Sample([]deliver.Endpoint{endpoint(1, 9)}) // in the same step
+	if points := b.Histories()[0].Points; len(points) != 6 || points[5].Failures != 9 || points[4].Failures != 7 {
+		t.Errorf("a step has more points than one: %+v", points)
+	}
 	p := all[0].Points[5]
 	if p.Failures != 7 || p.State != health.Slow || p.Late != 0.5 || p.Answers != 9 || !p.Parked || !p.At.Equal(clock.Add(-10*time.Second)) {
 		t.Errorf("the last point is %+v", p)

@@ -66,6 +66,9 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// Path is where signing in begins.
+const Path = signInPath
+
 const (
 	defaultLifetime = 8 * time.Hour
 

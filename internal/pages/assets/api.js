@@ -14,7 +14,7 @@ export class Refusal extends Error {
   }
 }
 
-const session = { token: '', asking: null };
+const session = { token: '', asking: null, person: null };
 let offered = new Set();
 let service = null;
 
@@ -38,12 +38,34 @@ export async function signIn() {
     try {
       const answer = await fetch('/session', { method: 'POST', cache: 'no-store' });
       if (!answer.ok) throw new SignInNeeded((await answer.text()).trim());
-      session.token = (await answer.json()).token;
+      const given = await answer.json();
+      session.token = given.token || '';
+      if (given.signIn) await enter(given.signIn);
     } finally {
       session.asking = null;
     }
   })();
   return session.asking;
+}
+
+// Where people sign in, the browser's session says who it is; without one, the way in leads past the provider.
+async function enter(signIn) {
+  const answer = await fetch(`${signIn}/person`, { cache: 'no-store' });
+  if (answer.ok) {
+    session.person = await answer.json();
+    return;
+  }
+  location.assign(`${signIn}?to=${encodeURIComponent(`/${location.hash}`)}`);
+  await new Promise(() => {}); // the page is left
+}
+
+/** Who is signed in, where people sign in. */
+export function person() { return session.person; }
+
+/** Ends the session here and goes to where it is ended at the provider. */
+export async function signOut() {
+  const answer = await fetch('/signout', { method: 'POST', headers: { Accept: 'application/json' } });
+  location.assign(answer.ok ? (await answer.json()).location : '/');
 }
 
 /** The server gives this browser no token by itself. */

@@ -1,7 +1,8 @@
 // The pages: what is where, and what holds for all of them.
 
-import { about, begin, has, signIn, SignInNeeded, useToken } from './api.js';
+import { about, begin, has, person, signIn, signOut, SignInNeeded, useToken } from './api.js';
 import * as changes from './changes.js';
+import decrypt from './decrypt.js';
 import deliveries from './deliveries.js';
 import delivery from './delivery.js';
 import { h, head, put } from './dom.js';
@@ -11,6 +12,7 @@ import * as handshakes from './handshakes.js';
 import { live, start } from './live.js';
 import overview from './overview.js';
 import * as subscriptions from './subscriptions.js';
+import workbench from './workbench.js';
 
 const main = document.getElementById('main');
 
@@ -26,6 +28,8 @@ const PAGES = [
   ['endpoints', endpoints, 'Endpoints', 'e', 'GET endpoints'],
   ['handshakes', handshakes.all, 'Handshakes', 'h', 'GET handshakes'],
   ['handshakes/{id}', handshakes.one],
+  ['decrypt', decrypt, 'Decrypt', 'k'],
+  ['workbench', workbench, 'Workbench', 'b', 'POST trigger'],
 ];
 
 let current = null; // the page that is shown
@@ -90,6 +94,7 @@ function show() {
 function drawNav(at) {
   put(document.getElementById('nav'), h('ul', null, PAGES.filter(([, , name, , needs]) => name && (!needs || has(needs))).map(([path, , name, key]) => h('li', null,
     h('a', { href: `#/${path}`, 'aria-current': at && at.path === path ? 'page' : null, title: `g ${key}` }, name)))),
+  person() && h('p', { class: 'person' }, person().name, h('br'), h('button', { type: 'button', class: 'small', onclick: signOut }, 'Sign out')),
   h('p', { class: 'version' }, about() ? `Heliograph ${about().version || ''}` : '', h('br'), h('a', { href: '/openapi.json' }, 'API')));
 }
 

@@ -16,7 +16,7 @@ export default {
     const draw = () => {
       const text = search.value.trim().toLowerCase();
       const shown = found.filter((e) => e.endpoint.toLowerCase().includes(text) && (!query.focus || e.endpoint === query.focus));
-      keep(cards, shown.slice(0, 100), (e) => e.endpoint, (e) => JSON.stringify([e, (past.get(e.endpoint) || []).length, Math.floor(now() / 10_000)]), (e) => card(e, past.get(e.endpoint) || []));
+      keep(cards, shown.slice(0, 100), (e) => e.endpoint, (e) => JSON.stringify([e, (past.get(e.endpoint) || []).length, Math.floor(now() / 10_000)]), (e) => card(e, past.get(e.endpoint) || [], load));
       put(none, query.focus && h('p', { class: 'more' }, h('a', { href: '#/endpoints' }, 'All endpoints')),
         shown.length === 0 && empty(found.length ? 'None is like that' : 'No endpoint had anything to do lately', h('p', null, 'An endpoint appears when something is sent to it.')));
     };
@@ -24,21 +24,19 @@ export default {
     put(main, head('Endpoints', 'One ill endpoint costs the others nothing: what comes for it waits on disk, in order.'),
       h('div', { class: 'toolbar' }, search,
         h('p', { class: 'legend' }, h('i', { class: 'key late' }), 'answers later than ten seconds ', h('i', { class: 'key beyond' }), 'none in time')), cards, none);
-    return {
-      every: 5000,
-      load: async (signal) => {
-        const [endpoints, histories] = await Promise.all([
-          list('endpoints', { signal }), has('GET endpoints/history') ? list('endpoints/history', { signal }) : [],
-        ]);
-        past = new Map(histories.map((x) => [x.endpoint, x.points]));
-        found = endpoints;
-        draw();
-      },
+    const load = async (signal) => {
+      const [endpoints, histories] = await Promise.all([
+        list('endpoints', { signal }), has('GET endpoints/history') ? list('endpoints/history', { signal }) : [],
+      ]);
+      past = new Map(histories.map((x) => [x.endpoint, x.points]));
+      found = endpoints;
+      draw();
     };
+    return { every: 5000, load };
   },
 };
 
-function card(e, points) {
+function card(e, points, reload) {
   const state = e.state !== 'healthy' ? e.state : e.parked ? 'parked' : 'healthy';
   return h('li', { class: `card ${state}` },
     h('div', { class: 'card-head' }, h('h2', { class: 'break' }, shortUrl(e.endpoint)), stateBadge(state)),
@@ -51,6 +49,7 @@ function card(e, points) {
     has('POST endpoints/state') && h('div', { class: 'row' }, h('span', { class: 'muted' }, 'Make it'),
       ['healthy', 'slow', 'dropping'].map((to) => action(to, async () => {
         await order('endpoints/state', { endpoint: e.endpoint, state: to });
+        await reload();
         return to === 'healthy' ? 'It is taken for healthy, and what waits goes out.' : `It is ${to} until somebody makes it healthy.`;
       }, { kind: 'small' }))),
     h('p', { class: 'more' }, h('a', { href: `#/deliveries?q=${encodeURIComponent(e.endpoint)}` }, 'Its deliveries')));
