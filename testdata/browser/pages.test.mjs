@@ -181,8 +181,26 @@ describe("buttons", () => {
     await page.getByText("The subscription that watches it has it.").waitFor();
   }));
 
-  test("the clock is moved, and the page goes by it", { skip: process.env.NO_CLOCK }, async (t) => {
-    if (!(await offers("POST clock"))) return t.skip("this server has no clock to move");
+  test("something goes wrong on purpose, and is taken back", () => on("workbench", async (page) => {
+    await page.getByLabel("What goes wrong").selectOption("duplicate");
+    await page.getByLabel("To which endpoint").fill(good.url);
+    await press(page, "Add", "duplicate is in force.");
+    const got = good.received.length;
+    await server.publish(`${inbox}/twice`);
+    await good.has(got + 2);
+    assert.equal(good.received[got].id, good.received[got + 1].id);
+    await page.getByText("happened 1 time of 1").waitFor();
+    await page.getByLabel("What goes wrong").selectOption("throttled");
+    await page.getByLabel("Below which path").fill("/v1.0/subscriptions");
+    await press(page, "Add", "throttled is in force.");
+    assert.equal((await server.call("GET", "/v1.0/subscriptions")).status, 429);
+    await press(page, "Remove", "duplicate is taken back.");
+    await press(page, "Remove all", "Nothing goes wrong on purpose any more.");
+    await page.getByText("Nothing goes wrong on purpose", { exact: true }).waitFor();
+    assert.equal((await server.call("GET", "/v1.0/subscriptions")).status, 200);
+  }));
+
+  test("the clock is moved, and the page goes by it", async () => {
     const own = await startServer();
     try {
       const page = await browser.page();
@@ -365,6 +383,7 @@ describe("what is not to be trusted", () => {
   });
 });
 
+/** Whether the server has a call of the control API. */
 async function offers(call) {
   const answer = await fetch(server.url, { headers: { Accept: "application/json" } });
   return (await answer.json()).control.includes(call);

@@ -1,5 +1,6 @@
 import { control, has, list, order } from './api.js';
 import { action, badge, code, empty, facts, h, head, panel, put } from './dom.js';
+import { faults } from './faults.js';
 import { ago, plural, pretty, serverSays } from './format.js';
 import { changeBadge } from './rows.js';
 
@@ -10,9 +11,10 @@ export default {
     const parts = [
       has('POST trigger') && triggers(query, go),
       has('POST clock') && clock(),
+      has('POST faults') && faults(),
     ].filter(Boolean);
     put(main, head('Workbench', 'Make things happen: changes of any resource, time that passes, faults on the way.'),
-      h('div', { class: 'two' }, parts.map((p) => p.node)),
+      h('div', { class: 'two columns' }, parts.map((p) => p.node)),
       parts.length === 0 && empty('This server has no workbench', h('p', null, 'heliograph dev has.')));
     return { every: 5000, load: async (signal) => { await Promise.all(parts.map((p) => p.load && p.load(signal))); } };
   },
