@@ -90,7 +90,7 @@
 // [heliograph.dev/internal/clock], so that it can be moved. [heliograph.dev/internal/config] reads what the operator
 // says, [heliograph.dev/internal/telemetry] tells what happens, [heliograph.dev/internal/telemetry/trace] what happened
 // to one change, [heliograph.dev/internal/pulse] how the last half hour was; [heliograph.dev/internal/pages] shows it to
-// people. [heliograph.dev/internal/localca] makes certificates for development, and [heliograph.dev/internal/takeover] lets
+// people. [heliograph.dev/internal/localca] makes certificates for development, which [heliograph.dev/internal/trust] has a machine trust, and [heliograph.dev/internal/takeover] lets
 // a command meet a server by Microsoft's names. [heliograph.dev/cmd/heliograph] is the binary, [heliograph.dev/internal/cli] its commands, [heliograph.dev/internal/listen] the receiver among them, and
 // [heliograph.dev/internal/doctor] which examines the receivers of others.
 //

@@ -96,6 +96,7 @@ func house() map[string]room {
 		"signin":             {edge, "heliograph seal/xaes"},
 		"source/drive":       {edge, "heliograph clock source/drive/settle"},
 		"takeover":           {edge, ""},
+		"trust":              {edge, ""},
 		"telemetry":          {edge, "heliograph clock deliver health ingest"},
 		"telemetry/trace":    {edge, "heliograph clock deliver ingest telemetry"},
 
@@ -103,7 +104,7 @@ func house() map[string]room {
 			"localca match objects outbound owner pages pulse retry seal seal/recent seal/token seal/vault signin source/drive subscribe telemetry telemetry/trace throttle"},
 
 		"heliographtest": {tool, "app client config identity/devissuer"},
-		"cli":            {tool, "heliograph app client clock config doctor listen localca outbound receiver seal seal/vault takeover telemetry"},
+		"cli":            {tool, "heliograph app client clock config doctor listen localca outbound receiver seal seal/vault takeover telemetry trust"},
 		"cmd/heliograph": {tool, "cli"},
 	}
 }
@@ -113,8 +114,8 @@ func house() map[string]room {
 func powers() map[string]string {
 	return map[string]string{
 		"net/http":            "app client cloudevents doctor heliographtest httpapi identity identity/devissuer listen origin outbound pages receiver seal/token signin takeover telemetry telemetry/trace",
-		"os":                  "app cli cmd/heliograph config engine identity/devissuer listen localca seal/keyfile source/drive takeover",
-		"os/exec":             "takeover",
+		"os":                  "app cli cmd/heliograph config engine identity/devissuer listen localca seal/keyfile source/drive takeover trust",
+		"os/exec":             "takeover trust",
 		"os/signal":           "cmd/heliograph",
 		"github.com/nats-io/": "engine",
 	}
