@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -41,14 +40,15 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 		plain
 		Delay      string `json:"delay,omitempty"`
 		RetryAfter string `json:"retryAfter,omitempty"`
-	}{plain(f), span(f.Delay), span(f.RetryAfter)})
+	}{plain(f), spanOf(f.Delay), spanOf(f.RetryAfter)})
 }
 
-func span(d time.Duration) string {
+// spanOf is a duration as a server reads it, or nothing.
+func spanOf(d time.Duration) string {
 	if d == 0 {
 		return ""
 	}
-	return fmt.Sprintf("PT%.3fS", d.Seconds())
+	return isoDuration(d)
 }
 
 // AddFault puts a fault in force. It needs Heliograph.Control, as what follows does.

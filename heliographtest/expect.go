@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"heliograph.dev/client"
+	"heliograph.dev/internal/outcome"
 )
 
 // Change is a change that was published.
@@ -51,24 +52,22 @@ func (s *Server) Trigger(r client.TriggerRequest) []Change {
 // returns the deliveries. It fails when there is no such subscription, or when one of them does not get it, and says why.
 func (s *Server) ExpectDelivered(c Change) []client.Delivery {
 	s.tb.Helper()
-	var now fate
+	var now outcome.Outcome
 	s.await(func() bool {
-		if now = s.fate(c); now.nobody != "" {
-			s.tb.Fatalf("heliographtest: %s is for nobody: %s", c, now.nobody)
+		now = outcome.Of(s.explain(c), "")
+		if why := now.Nobody(); why != "" {
+			s.tb.Fatalf("heliographtest: %s is for nobody: %s. There are: %s", c, why, s.resources())
 		}
-		return now.missing == ""
-	}, func() string { return fmt.Sprintf("%s was not delivered: %s", c, now.missing) })
-	return now.delivered
+		return len(now.Missing) == 0
+	}, func() string { return fmt.Sprintf("%s was not delivered: %s", c, strings.Join(now.Missing, "; ")) })
+	return now.Delivered
 }
 
 // ExpectNotDelivered fails when the change is for any subscription that there is, and says for which.
 func (s *Server) ExpectNotDelivered(c Change) {
 	s.tb.Helper()
-	e := s.explain(c)
-	for i := range e.Subscriptions {
-		if f := &e.Subscriptions[i]; f.Withheld == "" {
-			s.tb.Fatalf("heliographtest: %s is for subscription %s", c, f.SubscriptionID)
-		}
+	if o := outcome.Of(s.explain(c), ""); len(o.For) > 0 {
+		s.tb.Fatalf("heliographtest: %s is for subscription %s", c, strings.Join(o.For, ", "))
 	}
 }
 
@@ -84,58 +83,6 @@ func (s *Server) explain(c Change) *client.Explained {
 		s.tb.Fatalf("heliographtest: what became of %s: %v", c, err)
 	}
 	return e
-}
-
-// fate is what has become of a change so far.
-type fate struct {
-	delivered []client.Delivery
-	missing   string // who does not have it yet, and how that went
-	nobody    string // why it is for nobody at all
-}
-
-func (s *Server) fate(c Change) fate {
-	s.tb.Helper()
-	var now fate
-	var missing, withheld []string
-	subscriptions := s.explain(c).Subscriptions
-	for i := range subscriptions {
-		f := &subscriptions[i]
-		if f.Withheld != "" {
-			withheld = append(withheld, fmt.Sprintf("subscription %s does not get it: %s", f.SubscriptionID, f.Withheld))
-		} else if d, fault := outcome(f); d == nil {
-			missing = append(missing, fmt.Sprintf("subscription %s at %s: %s", f.SubscriptionID, f.Endpoint, fault))
-		} else {
-			now.delivered = append(now.delivered, *d)
-		}
-	}
-	now.missing = strings.Join(missing, "; ")
-	if len(missing)+len(now.delivered) == 0 {
-		now.nobody = strings.Join(withheld, "; ")
-		if len(withheld) == 0 {
-			now.nobody = "no subscription watches it. There are: " + s.resources()
-		}
-	}
-	return now
-}
-
-// outcome returns the delivery that went well, or says how the last one went.
-func outcome(f *client.Fate) (delivered *client.Delivery, fault string) {
-	for i := range f.Deliveries {
-		if d := &f.Deliveries[i]; d.Reason == "delivered" && d.GivenUp == "" {
-			return d, ""
-		}
-	}
-	if len(f.Deliveries) == 0 {
-		return nil, "not sent yet"
-	}
-	last := &f.Deliveries[0] // the latest comes first
-	switch {
-	case last.GivenUp != "":
-		return nil, "given up: " + last.GivenUp
-	case last.Status != 0:
-		return nil, fmt.Sprintf("the endpoint answered %d (%s)", last.Status, last.Reason)
-	}
-	return nil, strings.TrimSuffix(last.Reason+": "+last.Detail, ": ")
 }
 
 // await looks at once and again until it is as it should be, or until the time that the server was given is over.
@@ -155,6 +102,25 @@ func (s *Server) await(done func() bool, fault func() string) {
 			s.tb.Fatalf("heliographtest: the test ends: %s", fault())
 		}
 	}
+}
+
+// Advance moves the server's clock. What waits for a moment on the way happens at its moment and in order before it
+// returns: subscriptions expire, tokens end, lifecycle notifications go out, what failed is sent again.
+func (s *Server) Advance(d time.Duration) {
+	s.tb.Helper()
+	if _, err := s.api.AdvanceClock(s.context(), d, 0); err != nil {
+		s.tb.Fatalf("heliographtest: advance %v: %v", d, err)
+	}
+}
+
+// Now is the time that the server lives in.
+func (s *Server) Now() time.Time {
+	s.tb.Helper()
+	c, err := s.api.Clock(s.context())
+	if err != nil {
+		s.tb.Fatalf("heliographtest: clock: %v", err)
+	}
+	return c.Now
 }
 
 // WaitForSubscription waits until an application has subscribed to a resource, and returns the subscription. A resource is

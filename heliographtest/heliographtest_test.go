@@ -203,6 +203,22 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+func TestAdvance(t *testing.T) {
+	t.Parallel()
+	s := heliographtest.New(t)
+	in := newInbox(t)
+	sub := subscribe(t, s, "users/u/messages", in.URL)
+	before := s.Now()
+	s.Advance(59 * time.Minute)
+	s.ExpectDelivered(s.Publish(client.Event{Resource: "users/u/messages/1"}))
+	s.Advance(2 * time.Minute)
+	s.ExpectGone(sub.ID) // at its expirationDateTime (contract 10.15)
+	s.ExpectNotDelivered(s.Publish(client.Event{Resource: "users/u/messages/2"}))
+	if passed := s.Now().Sub(before); passed < 61*time.Minute {
+		t.Errorf("%v passed", passed)
+	}
+}
+
 func story(tb testing.TB, n int) {
 	tb.Helper()
 	s := heliographtest.New(tb)
