@@ -94,6 +94,9 @@
 // a command meet a server by Microsoft's names. [heliograph.dev/cmd/heliograph] is the binary, [heliograph.dev/internal/cli] its commands, [heliograph.dev/internal/listen] the receiver among them, and
 // [heliograph.dev/internal/doctor] which examines the receivers of others.
 //
+// [heliograph.dev/internal/scenario] runs a story from a file against a server; [heliograph.dev/internal/outcome] reads what
+// became of a change, and [heliograph.dev/internal/junit] writes results for CI.
+//
 // Three packages are for programs of others: [heliograph.dev/client] speaks to a server, [heliograph.dev/receiver] is what
 // a program needs to receive notifications, and [heliograph.dev/heliographtest] is a server inside a Go test.
 //

@@ -55,6 +55,7 @@ func house() map[string]room {
 		"fixture":             {pure, "heliograph catalog odata"},
 		"faults":              {pure, "heliograph"},
 		"health":              {pure, "heliograph"},
+		"junit":               {pure, ""},
 		"lifecycle":           {pure, "heliograph"},
 		"match":               {pure, "heliograph catalog"},
 		"objects":             {pure, "heliograph catalog odata odata/filter rawjson"},
@@ -78,7 +79,7 @@ func house() map[string]room {
 		"client":             {edge, "clock"},
 		"cloudevents":        {edge, "heliograph rawjson"},
 		"config":             {edge, "heliograph"},
-		"doctor":             {edge, "heliograph outbound seal seal/token"},
+		"doctor":             {edge, "heliograph junit outbound seal seal/token"},
 		"engine":             {edge, "heliograph clock engine/frame"},
 		"httpapi":            {edge, "heliograph batch clock cloudevents deliver deliveries docs/reference faults fixture health lifecycle objects origin pulse rawjson subscribe"},
 		"identity":           {edge, "heliograph"},
@@ -86,10 +87,12 @@ func house() map[string]room {
 		"listen":             {edge, "heliograph receiver"},
 		"localca":            {edge, ""},
 		"origin":             {edge, ""},
+		"outcome":            {edge, "client"},
 		"outbound":           {edge, "heliograph clock"},
 		"pages":              {edge, "heliograph origin"},
 		"pulse":              {edge, "heliograph deliver health"},
 		"receiver":           {edge, ""},
+		"scenario":           {edge, "client junit outcome"},
 		"seal/keyfile":       {edge, ""},
 		"seal/token":         {edge, "heliograph clock seal/recent"},
 		"seal/vault":         {edge, "heliograph seal/keyfile seal/xaes"},
@@ -103,8 +106,8 @@ func house() map[string]room {
 		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine faults fixture health httpapi identity identity/devissuer ingest " +
 			"localca match objects outbound owner pages pulse retry seal seal/recent seal/token seal/vault signin source/drive subscribe telemetry telemetry/trace throttle"},
 
-		"heliographtest": {tool, "app client config identity/devissuer"},
-		"cli":            {tool, "heliograph app client clock config doctor listen localca outbound receiver seal seal/vault takeover telemetry trust"},
+		"heliographtest": {tool, "app client config identity/devissuer outcome"},
+		"cli":            {tool, "heliograph app client clock config doctor listen localca outbound receiver scenario seal seal/vault takeover telemetry trust"},
 		"cmd/heliograph": {tool, "cli"},
 	}
 }

@@ -102,7 +102,7 @@ Start with: heliograph demo`,
 	root.AddCommand(
 		t.demo(), t.dev(), t.serve(),
 		t.subscriptions(), t.publish(), t.trigger(), t.deliveries(), t.listen(), t.clock(), t.token(), t.cert(), t.takeover(),
-		t.trust(), t.doctor(), t.faults(),
+		t.trust(), t.doctor(), t.faults(), t.scenario(),
 		t.config(), t.keys(), t.version(),
 	)
 	for _, c := range root.Commands() {

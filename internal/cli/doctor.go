@@ -203,11 +203,7 @@ func (t *tool) showFinding(f doctor.Finding) {
 
 func (t *tool) showReport(r *doctor.Report, junit string) error {
 	if junit != "" {
-		file, err := os.Create(junit) //nolint:gosec // the user names it
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(r.WriteJUnit(file), file.Close()); err != nil {
+		if err := writeFile(junit, r.WriteJUnit); err != nil {
 			return err
 		}
 	}
