@@ -30,13 +30,15 @@ const (
 	GivenUpLost     Reason = "change_unreadable" // its frame failed its checksum or is gone
 	GivenUpDropped  Reason = "dropped"           // its endpoint answered far too late far too often
 	GivenUpUnsealed Reason = "unsealable"        // its certificate cannot be used
+	GivenUpPaused   Reason = "paused"            // its subscription was paused for longer than is kept
 	GivenUpUnparked Reason = "unparkable"        // the store refuses for ever to keep it for its endpoint
 	GivenUpRefused  Reason = "refused"           // its endpoint takes others, and those that follow it, but not this one
 	ParkedIll       Reason = "endpoint_ill"
 	ParkedSlow      Reason = "endpoint_slow"      // it answers late too often: new ones wait
 	ParkedBehind    Reason = "endpoint_behind"    // more pending than memory may hold
 	ParkedApart     Reason = "subscription_apart" // its endpoint refuses it while it takes others
-	WithheldType    Reason = "change_type"        // why a change did not reach a subscription
+	ParkedPaused    Reason = "subscription_paused"
+	WithheldType    Reason = "change_type" // why a change did not reach a subscription
 	WithheldFilter  Reason = "filter"
 	WithheldAccess  Reason = "unauthorized"
 )

@@ -51,8 +51,11 @@ type Subscription struct {
 	// Removed is when it was decided that somebody else than its owner ends it, and why: from then on it is gone.
 	Removed       time.Time
 	RemovedReason string
-	// Noticed is the moment for which reauthorizationRequired was last sent.
-	Noticed time.Time
+	// Noticed is the moment for which reauthorizationRequired was last sent, and why since somebody last stood behind
+	// the subscription. Notices counts all that was sent to its lifecycleNotificationUrl.
+	Noticed       time.Time
+	NoticedReason string
+	Notices       uint32
 	// Missed is when something was lost that its owner was not told of yet, and why; MissedTold when a notice went on
 	// its way that tells of it, or zero.
 	Missed       time.Time

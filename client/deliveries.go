@@ -36,6 +36,8 @@ type Notification struct {
 	Attempts       int       `json:"attempts"`
 	Accepted       time.Time `json:"accepted"`
 	LifecycleEvent string    `json:"lifecycleEvent"`
+	// LifecycleReason is why the subscription's owner is told.
+	LifecycleReason string `json:"lifecycleReason"`
 }
 
 // DeliveryQuery says which deliveries are looked for. Zero fields match all.

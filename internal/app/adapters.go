@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"heliograph.dev"
@@ -21,9 +22,10 @@ import (
 
 // sink puts subscriptions into the match index.
 type sink struct {
-	catalog *catalog.Catalog
-	index   *match.Index
-	log     *slog.Logger
+	catalog    *catalog.Catalog
+	index      *match.Index
+	delivering *atomic.Pointer[workshop]
+	log        *slog.Logger
 }
 
 // Put indexes a subscription under every path that it watches.
@@ -45,11 +47,23 @@ func (s sink) Put(sub *heliograph.Subscription) {
 	}
 	t := match.TargetOf(sub, row)
 	t.Restrict(selection, sub.Created)
+	lapse, _, _ := s.catalog.Profile().Lifecycle.Lapse(sub)
+	s.index.Pause(sub.ID, lapse)
 	s.index.Put(t, paths)
+	s.reconsider(sub.ID)
 }
 
 // Remove takes a subscription out of the index.
-func (s sink) Remove(id heliograph.SubscriptionID) { s.index.Remove(id) }
+func (s sink) Remove(id heliograph.SubscriptionID) {
+	s.index.Remove(id)
+	s.reconsider(id)
+}
+
+func (s sink) reconsider(id heliograph.SubscriptionID) {
+	if w := s.delivering.Load(); w != nil {
+		w.reconsider(id)
+	}
+}
 
 // notices takes lifecycle notifications the way of every change. Nothing is sent before ingest is there: tending begins
 // after it.

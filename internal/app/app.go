@@ -53,6 +53,8 @@ type App struct {
 
 	parts parts  // what wire.go put together
 	name  string // among those that share the store; node() says it
+	// delivering is the workshop once there is one: the subscriptions are watched before.
+	delivering atomic.Pointer[workshop]
 
 	http, https net.Listener
 	operations  net.Listener              // nil when there is no such address

@@ -68,7 +68,7 @@ func (a *App) setUpTraces(ctx context.Context) error {
 
 // observer hears of deliveries.
 func (a *App) observer() deliver.Observer {
-	return telemetry.Observers{a.parts.metrics, a.parts.lines, a.parts.pulse}
+	return telemetry.Observers{a.parts.metrics, a.parts.lines, a.parts.pulse, a.parts.endings}
 }
 
 // tracer is delivery's tracer, or nil.

@@ -37,6 +37,7 @@ import (
 type parts struct {
 	metrics       *telemetry.Metrics
 	lines         *telemetry.Lines
+	endings       endings
 	tracer        *trace.Tracer // nil when nothing is traced
 	catalog       *catalog.Catalog
 	vault         *vault.Vault
@@ -130,7 +131,7 @@ func (a *App) openEngine(ctx context.Context) error {
 
 func (a *App) buildIndex(ctx context.Context) error {
 	a.parts.index = match.New(a.parts.catalog)
-	a.parts.registry = subscribe.NewRegistry(subscribe.PlanOf(a.parts.catalog), sink{a.parts.catalog, a.parts.index, a.log}, a.log)
+	a.parts.registry = subscribe.NewRegistry(subscribe.PlanOf(a.parts.catalog), sink{a.parts.catalog, a.parts.index, &a.delivering, a.log}, a.log)
 	watch, err := a.parts.engine.Watch(ctx, a.parts.registry.Apply)
 	if err != nil {
 		return err
@@ -203,9 +204,12 @@ func (a *App) startDelivery(ctx context.Context) error {
 	if a.isDev() {
 		a.makeTrouble()
 	}
+	a.parts.endings = newEndings()
+	a.life.background(ctx, "ends of missed notices", func(ctx context.Context) { a.parts.endings.run(ctx, a.heard) })
 	a.parts.deliveries = deliveries.New(deliveries.DefaultLimits(), a.clock.Now)
 	a.parts.pulse = pulse.New(pulse.DefaultLimits(), a.real.Now)
 	a.parts.workshop = &workshop{app: a, on: map[int]*deliver.Dispatcher{}}
+	a.delivering.Store(a.parts.workshop)
 	a.parts.peers = &peers{engine: a.parts.engine, node: a.node()}
 	if a.parts.engine.Clustered() {
 		return a.joinOthers(ctx)

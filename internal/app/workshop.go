@@ -64,7 +64,17 @@ func (w *workshop) start(ctx context.Context, p int, epoch engine.Epoch, permit 
 	w.mu.Lock()
 	w.on[p] = d
 	w.mu.Unlock()
+	d.ReconsiderAll() // what was said before it was there
 	return nil
+}
+
+// reconsider tells of a subscription that has changed or gone.
+func (w *workshop) reconsider(id heliograph.SubscriptionID) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	for _, d := range w.on {
+		d.Reconsider(id)
+	}
 }
 
 // options are those of every dispatcher.
@@ -74,6 +84,7 @@ func (w *workshop) options() deliver.Options {
 		Read: a.read, Recall: a.recall, Log: changeLog{a.parts.engine, nil},
 		Index: a.parts.index, Prepare: a.prepare, Sealer: a.parts.sealer, Retry: retryPolicy(a.parts.catalog.Profile()),
 		Health: health.Rules(a.parts.catalog.Profile().Endpoint), Drop: a.cfg.Delivery.Drop,
+		Missed: a.missed, KeepPaused: a.parts.catalog.Profile().Lifecycle.Window, NoticeObserved: a.parts.catalog.Profile().NoticeObserved,
 		Limits: deliveryLimits(&a.cfg), Recorder: recorder{a.parts.deliveries}, Observer: a.observer(), Tracer: a.tracer(), Clock: a.clock, Dice: rand.Float64, Logger: a.log,
 	}
 }

@@ -106,7 +106,7 @@ func (r *drainRun) another(head *pending, attempt *heliograph.Attempt, m *Parked
 	case settled:
 		l.progress.pass(headAt)
 	case n.sub == head.sub:
-		l.giveUp(head, heliograph.GivenUpRefused)
+		l.lose(head, heliograph.GivenUpRefused)
 		l.progress.pass(headAt)
 	default:
 		if err := l.setApart(m.Refs[headAt.index], attempt); err != nil {
@@ -211,7 +211,7 @@ func (k *looking) through(m *ParkedMessage, from int) error {
 func (l *lane) mayBeSetApart() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.main == nil && len(l.apart) < mostApart
+	return l.main == nil && !l.isHold() && len(l.apart) < mostApart
 }
 
 // setApart gives the subscription of a reference, which was refused so, a lane of its own. It stands there in a message

@@ -33,12 +33,9 @@ func (p *pending) estimate() int {
 	return 1600 + len(p.change().Data)*4/3
 }
 
-// appendItem appends one changeNotification: a lifecycle notice, or a change as target sees it.
+// appendItem appends one changeNotification: a change as target sees it.
 func appendItem(b []byte, p *pending, target *match.Target, sealer Sealer) (_ []byte, err error) {
 	change := p.change()
-	if n := change.Notice; n != nil {
-		return appendNotice(b, p, n), nil
-	}
 	b = appendHead(b, NotificationID(p.sub, change.ID), p.sub, time.Unix(0, target.Expires))
 	b = append(b, change.Tenant...)
 	b = append(b, '"')
@@ -61,15 +58,38 @@ func appendItem(b []byte, p *pending, target *match.Target, sealer Sealer) (_ []
 	return append(b, '}'), nil
 }
 
-// appendNotice appends a lifecycle notification: no resource, no changeType (contract 14.1).
-func appendNotice(b []byte, p *pending, n *heliograph.Notice) []byte {
+// appendNotice appends a lifecycle notification: no resource, no changeType (contract 14.1), unless it looks as it was
+// observed.
+func appendNotice(b []byte, p *pending, n *heliograph.Notice, observed bool) []byte {
 	change := p.change()
+	if observed {
+		return appendObserved(b, change.Tenant, n)
+	}
 	b = appendHead(b, NotificationID(p.sub, change.ID), p.sub, n.Expires)
 	b = append(b, change.Tenant...)
 	b = append(b, '"')
 	b = appendField(b, "clientState", n.ClientState.Reveal())
 	b = append(b, `,"lifecycleEvent":"`...)
 	b = append(b, n.Event.String()...)
+	return append(b, '"', '}')
+}
+
+// appendObserved appends a lifecycle notification as it was seen in 2023: organizationId in the place of tenantId, and
+// the members of a change's item with nothing in them.
+func appendObserved(b []byte, tenant heliograph.TenantID, n *heliograph.Notice) []byte {
+	b = append(b, `{"lifecycleEvent":"`...)
+	b = append(b, n.Event.String()...)
+	b = n.Subscription.Append(append(b, `","subscriptionId":"`...))
+	b = append(b, `","resource":"","clientState":`...)
+	if state := n.ClientState.Reveal(); state != "" {
+		b = heliograph.AppendJSONString(b, state)
+	} else {
+		b = append(b, `null`...)
+	}
+	b = append(b, `,"sequence":null,"resourceData":{},"encryptedContent":null,"organizationId":"`...)
+	b = append(b, tenant...)
+	b = append(b, `","subscriptionExpirationDateTime":"`...)
+	b = n.Expires.UTC().AppendFormat(b, stamp)
 	return append(b, '"', '}')
 }
 

@@ -156,7 +156,7 @@ func TestContractOfNotices(t *testing.T) {
 	defer b.stop()
 	b.append([]heliograph.Change{{
 		ID: heliograph.NewGUID(), Tenant: tenant, Type: heliograph.Updated, Time: start, Accepted: start,
-		Notice: &heliograph.Notice{Event: heliograph.Missed, Subscription: heliograph.NewGUID(), URL: s.URL, Expires: start.Add(time.Hour)},
+		Notice: &heliograph.Notice{Event: heliograph.Missed, Subscription: b.subscribe("u1", s.URL), URL: s.URL, Expires: start.Add(time.Hour)},
 	}})
 	first := <-got
 	b.awaitParked(t)

@@ -12,6 +12,8 @@
 //	parker.go   when the endpoint is ill or slow: write references to the backlog, out of memory
 //	drain.go    when its time has come: read them back, in order, and deliver
 //	apart.go    what an endpoint refuses while it takes others is set apart, and given up when it holds others up
+//	hold.go     what waits because its subscription is paused
+//	losses.go   what was given up is told to the owner
 //	endpoint.go what an endpoint's answers make of it: healthy, slow, dropping
 //	tracker.go  a frame is done when each of its notifications is delivered, parked or given up;
 //	            the cursor follows the oldest frame that is not
@@ -198,9 +200,16 @@ type Options struct {
 	Drop     bool
 	Limits   Limits
 	Observer Observer
-	Recorder Recorder // may be nil
-	Tracer   Tracer   // may be nil: nothing is traced then, and the change's trace context goes out as it came
-	Permit   Permit   // may be nil: the partitions are nobody else's
+	// Missed writes down that a subscription's owner is to be told that something was not delivered, and why. It may be
+	// nil: nobody is told.
+	Missed func(ctx context.Context, sub heliograph.SubscriptionID, why heliograph.Reason) error
+	// KeepPaused is how long is kept what comes for a paused subscription; 0 stands for the window of the retries.
+	KeepPaused time.Duration
+	// NoticeObserved has lifecycle notifications look as they were seen, and not as they are documented.
+	NoticeObserved bool
+	Recorder       Recorder // may be nil
+	Tracer         Tracer   // may be nil: nothing is traced then, and the change's trace context goes out as it came
+	Permit         Permit   // may be nil: the partitions are nobody else's
 	// Settle returns when Index has what was written before a frame, by whichever node. May be nil.
 	Settle func(ctx context.Context, frame *heliograph.Frame) error
 	Clock  clock.Clock
@@ -221,6 +230,9 @@ type Dispatcher struct {
 	readers              []*reader
 	parker               *parker
 	changes              changeCache
+	losses               *losses
+	gates                gates
+	holding              atomic.Int64 // holds that have something
 	unread               atomic.Int64
 	under                underWay
 	started              time.Time
@@ -228,11 +240,15 @@ type Dispatcher struct {
 
 // New returns a dispatcher that has not begun.
 func New(opts Options) *Dispatcher {
+	if opts.KeepPaused == 0 {
+		opts.KeepPaused = opts.Retry.Window
+	}
 	d := &Dispatcher{opts: opts}
 	d.ctx, d.abort = context.WithCancel(context.Background())
 	d.accepting, d.stopAccepting = context.WithCancel(d.ctx)
 	d.lanes.byURL = map[heliograph.Endpoint]*lane{}
 	d.parker = &parker{d: d, wake: make(chan struct{}, 1), lanes: map[*lane]struct{}{}}
+	d.losses = &losses{d: d, wake: make(chan struct{}, 1)}
 	d.changes = changeCache{log: opts.Log}
 	return d
 }
@@ -243,7 +259,11 @@ func (d *Dispatcher) Start(ctx context.Context, backlog []heliograph.Endpoint) e
 	for _, key := range backlog {
 		l := d.lockLane(key)
 		l.late.Store(true) // nobody tried while nobody was here: what is past its window gets an attempt first
-		l.parkLocked(heliograph.ParkedIll, d.opts.Clock.Now(), 0)
+		if l.isHold() {
+			l.parkLocked(heliograph.ParkedPaused, d.opts.Clock.Now(), 0)
+		} else {
+			l.parkLocked(heliograph.ParkedIll, d.opts.Clock.Now(), 0)
+		}
 		l.mu.Unlock()
 	}
 	begins, err := d.recall(ctx)
@@ -261,6 +281,7 @@ func (d *Dispatcher) Start(ctx context.Context, backlog []heliograph.Endpoint) e
 		d.loops.Go(r.tracker.saveLoop)
 	}
 	d.loops.Go(d.parker.run)
+	d.loops.Go(d.losses.run)
 	d.loops.Go(d.sweepLoop)
 	return nil
 }

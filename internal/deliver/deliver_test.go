@@ -337,7 +337,7 @@ func TestOverflowGoesThroughTheBacklog(t *testing.T) {
 func TestNoticeIsAnOrdinaryDelivery(t *testing.T) { // contract 14.1
 	t.Parallel()
 	b, s := newBench(t), newSink(t)
-	id := heliograph.NewGUID()
+	id := b.subscribe("u1", s.URL)
 	b.start()
 	defer b.stop()
 	b.append([]heliograph.Change{{

@@ -25,6 +25,10 @@ func (l *lane) drain(wake, hurry <-chan struct{}, stop func() bool) {
 		return
 	}
 	defer l.d.under.drains.Add(-1)
+	l.drainNow()
+}
+
+func (l *lane) drainNow() {
 	run := drainRun{l: l, batch: l.d.opts.Limits.BatchCount}
 	l.mu.Lock()
 	if l.failures > 0 {
@@ -52,7 +56,7 @@ func (l *lane) drain(wake, hurry <-chan struct{}, stop func() bool) {
 			err = run.message(&messages[0])
 		}
 		if err != nil {
-			l.again(run.resumeAt(), run.failures, run.report(err))
+			l.again(run.resumeAt(err), run.failures, run.report(err))
 			return
 		}
 	}
@@ -70,6 +74,9 @@ func (l *lane) again(at time.Time, failures int, err error) {
 	defer l.mu.Unlock()
 	l.draining = false
 	l.failures, l.resumeAt = failures, l.laterLocked(at)
+	if l.nudged {
+		l.nudged, l.resumeAt = false, l.d.now()
+	}
 	l.scheduleLocked()
 }
 
@@ -93,18 +100,25 @@ func (errIll) Error() string { return "endpoint ill" }
 
 // report returns err when it is for the log: that the endpoint is still ill was observed already.
 func (r *drainRun) report(err error) error {
-	if err == (errIll{}) { //nolint:errorlint // made here, never wrapped
+	switch err.(type) { //nolint:errorlint // made here, never wrapped
+	case errIll, errPaused:
 		return nil
 	}
 	return err
 }
 
-func (r *drainRun) resumeAt() time.Time {
+// resumeAt is when what err has ended goes on.
+func (r *drainRun) resumeAt(err error) time.Time {
 	d := r.l.d
+	if paused, ok := err.(errPaused); ok { //nolint:errorlint // made here, never wrapped
+		return paused.until
+	}
 	if r.attempt == nil {
 		return d.now().Add(retryEngine)
 	}
-	return d.opts.Retry.Next(d.now(), r.failures, r.attempt, d.opts.Dice())
+	at := d.opts.Retry.Next(d.now(), r.failures, r.attempt, d.opts.Dice())
+	r.l.noteBad(at)
+	return at
 }
 
 // message delivers the references of one message, then takes it off the backlog.
@@ -126,6 +140,11 @@ func (r *drainRun) message(m *ParkedMessage) error {
 			break
 		}
 		if err := r.deliver(&batch, m, unsure); err != nil {
+			return err
+		}
+	}
+	if l.d.opts.Missed != nil {
+		if err := l.d.losses.flush(l.d.ctx); err != nil {
 			return err
 		}
 	}
@@ -235,6 +254,9 @@ func (r *drainRun) item(ref *heliograph.ParkedRef) (pending, where, error) {
 	}
 	if f == nil || int(ref.Position.Index) >= len(f.Changes) {
 		r.l.tellGivenUp(Notification{Subscription: ref.Subscription, Position: ref.Position, Attempts: ref.Attempts}, heliograph.GivenUpLost)
+		if d.opts.Missed != nil {
+			d.losses.add(ref.Subscription, heliograph.GivenUpLost, nil)
+		}
 		return pending{}, nowhere, nil
 	}
 	p := pending{frame: f, index: ref.Position.Index, attempts: ref.Attempts, sub: ref.Subscription}
@@ -244,8 +266,10 @@ func (r *drainRun) item(ref *heliograph.ParkedRef) (pending, where, error) {
 	if !ref.Again && r.l.progress.has(&p) {
 		return p, nowhere, nil
 	}
-	to, given := r.destination(&p, ref)
+	to, given, err := r.destination(&p, ref)
 	switch {
+	case err != nil:
+		return pending{}, nowhere, err
 	case given:
 		return p, nowhere, nil
 	case to != r.l.key:
@@ -256,9 +280,9 @@ func (r *drainRun) item(ref *heliograph.ParkedRef) (pending, where, error) {
 }
 
 // destination finds again how the subscription sees the change, and by which backlog its notification goes: this
-// lane's, that of where the subscription's notificationUrl points now, or that of a lane apart. It reports true when it
-// was given up.
-func (r *drainRun) destination(p *pending, ref *heliograph.ParkedRef) (to heliograph.Endpoint, given bool) {
+// lane's, that of where the subscription's notificationUrl points now, that of a lane apart, or that of its hold. It
+// reports true when it was given up.
+func (r *drainRun) destination(p *pending, ref *heliograph.ParkedRef) (to heliograph.Endpoint, given bool, err error) {
 	d := r.l.d
 	if p.change().Notice == nil { // a notice carries its own address
 		hit, visible := d.opts.Index.Match(p.change(), ref.Position, p.sub, d.now())
@@ -267,17 +291,24 @@ func (r *drainRun) destination(p *pending, ref *heliograph.ParkedRef) (to heliog
 		}
 		if hit.Withheld != "" {
 			r.l.giveUp(p, hit.Withheld)
-			return "", true
+			return "", true, nil
 		}
 		p.told, p.instance, p.rich = hit.Type, hit.Instance, hit.Target.Rich != nil
+		if r.l.isHold() {
+			given, err = r.kept(p)
+			return r.l.key, given, err
+		}
 		if hit.Target.URL != r.l.endpoint {
-			return hit.Target.URL, false
+			return hit.Target.URL, false, nil
 		}
 	}
-	if apart := r.l.apartFor(p.sub); apart != nil {
-		return apart.key, false
+	if apart := r.l.apartFor(p.sub); apart != nil { // it may be paused too: what is there is older
+		return apart.key, false, nil
 	}
-	return r.l.key, false
+	if p.change().Notice == nil && d.holds(p.sub) {
+		return holdOf(p.sub), false, nil
+	}
+	return r.l.key, false, nil
 }
 
 // goesTo notes a reference that is to be written to another backlog.

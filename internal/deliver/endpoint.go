@@ -12,6 +12,9 @@ import (
 
 // observeLocked lets the endpoint's health know of an answer. A slow endpoint gets what comes with a delay.
 func (l *lane) observeLocked(attempt *heliograph.Attempt) health.State {
+	if l.isHold() { // it has no health of its own
+		return health.Healthy
+	}
 	now := l.d.now()
 	state, _, _ := l.health.State()
 	if attempt != nil && attempt.Reason != heliograph.Stopped {
@@ -40,8 +43,7 @@ func (l *lane) refusesLocked(p *pending) bool {
 	case state == health.Healthy:
 		return false
 	case state == health.Dropping && l.d.opts.Drop && l.d.now().Before(until):
-		l.giveUp(p, heliograph.GivenUpDropped)
-		p.frame.settle(1)
+		l.lose(p, heliograph.GivenUpDropped)
 		return true
 	case !l.parked:
 		l.parkLocked(heliograph.ParkedSlow, l.d.now().Add(l.d.opts.Health.SlowDelay), 0)
@@ -98,10 +100,11 @@ type Endpoint struct {
 
 // Endpoints returns what is known of the endpoints that had something to do lately, in the order of their URLs.
 func (d *Dispatcher) Endpoints() []Endpoint {
-	all := d.allLanes()
-	list := make([]Endpoint, len(all))
-	for i, l := range all {
-		list[i] = l.snapshot()
+	var list []Endpoint
+	for _, l := range d.allLanes() {
+		if !l.isHold() {
+			list = append(list, l.snapshot())
+		}
 	}
 	slices.SortFunc(list, func(a, b Endpoint) int {
 		return cmp.Or(cmp.Compare(a.URL, b.URL), bytes.Compare(a.Apart[:], b.Apart[:]))

@@ -51,8 +51,9 @@ type posting struct {
 	items []pending
 	told  []Notification
 	// tokens are the validation tokens, one for each application and tenant that has a rich item.
-	tokens []string
-	tls    match.TLS
+	tokens   []string
+	tls      match.TLS
+	observed bool // how lifecycle notifications look
 }
 
 func (p *posting) reset() {
@@ -65,7 +66,9 @@ func (p *posting) add(item *pending, target *match.Target, sealer Sealer) (err e
 	if len(p.items) > 0 {
 		p.body = append(p.body, ',')
 	}
-	if p.body, err = appendItem(p.body, item, target, sealer); err == nil && target != nil && target.Rich != nil {
+	if n := item.change().Notice; n != nil {
+		p.body = appendNotice(p.body, item, n, p.observed)
+	} else if p.body, err = appendItem(p.body, item, target, sealer); err == nil && target != nil && target.Rich != nil {
 		err = p.vouch(target, sealer)
 	}
 	if err != nil {
@@ -115,6 +118,7 @@ func (p *posting) finish() {
 func (l *lane) send(items []pending, failures int, p *posting) ([]pending, *heliograph.Attempt) {
 	d := l.d
 	p.reset()
+	p.observed = d.opts.NoticeObserved
 	p.body = append(p.body, `{"value":[`...)
 	for i := range items {
 		target, why := l.address(&items[i])
@@ -158,12 +162,12 @@ type ready struct {
 }
 
 func (l *lane) post(p *posting, timeout time.Duration) heliograph.Attempt {
-	tracer := l.d.opts.Tracer
+	tracer, to := l.d.opts.Tracer, l.to()
 	if tracer == nil {
-		return l.postWith(p, p.traceparent(), timeout)
+		return to.postWith(p, p.traceparent(), timeout)
 	}
-	traceparent, end := tracer.Post(l.endpoint, p.told)
-	attempt := l.postWith(p, traceparent, timeout)
+	traceparent, end := tracer.Post(to.endpoint, p.told)
+	attempt := to.postWith(p, traceparent, timeout)
 	end(&attempt)
 	return attempt
 }
@@ -187,7 +191,10 @@ func (l *lane) address(p *pending) (*match.Target, heliograph.Reason) {
 	if d.opts.Retry.Over(d.now(), p.firstDue()) && !l.late.Load() {
 		return nil, heliograph.GivenUpWindow
 	}
-	if p.change().Notice != nil { // a notice carries its own address
+	if n := p.change().Notice; n != nil { // a notice carries its own address
+		if n.Event != heliograph.SubscriptionRemoved && d.opts.Index.Get(n.Subscription) == nil {
+			return nil, heliograph.GivenUpRemoved // whatever its owner would do about it is no use
+		}
 		return nil, ""
 	}
 	target := d.opts.Index.Get(p.sub)
@@ -198,9 +205,14 @@ func (l *lane) address(p *pending) (*match.Target, heliograph.Reason) {
 		return nil, heliograph.GivenUpExpired
 	case target.URL != l.endpoint && p.frame.tracker != nil: // a drain sees to it before
 		return target, reasonMoved
+	case p.frame.tracker != nil && d.hold(p): // likewise
+		return target, reasonHeld
 	}
 	return target, ""
 }
+
+// reasonHeld says that the notification waits because its subscription is paused.
+const reasonHeld heliograph.Reason = "held"
 
 // reasonMoved says that the subscription's notificationUrl has changed since.
 const reasonMoved heliograph.Reason = "moved"
@@ -208,24 +220,29 @@ const reasonMoved heliograph.Reason = "moved"
 // settleAway ends the wait of an item that does not go to the lane's endpoint: given up, or queued where it
 // goes now.
 func (l *lane) settleAway(p *pending, target *match.Target, why heliograph.Reason) {
-	if why == reasonMoved {
+	switch why {
+	case reasonHeld:
+	case reasonMoved:
 		l.d.queue(target.URL, *p)
-		return
+	default:
+		l.lose(p, why)
 	}
-	l.giveUp(p, why)
-	p.frame.settle(1)
 }
 
 // giveUp tells that an item will not be delivered, and why.
 func (l *lane) giveUp(p *pending, why heliograph.Reason) { l.tellGivenUp(p.notification(), why) }
 
 func (l *lane) tellGivenUp(n Notification, why heliograph.Reason) {
-	l.d.opts.Observer.GivenUp(l.endpoint, n, why)
+	endpoint := l.endpoint
+	if l.isHold() {
+		endpoint = l.to().endpoint
+	}
+	l.d.opts.Observer.GivenUp(endpoint, n, why)
 	if t := l.d.opts.Tracer; t != nil {
-		t.GivenUp(l.endpoint, n, why)
+		t.GivenUp(endpoint, n, why)
 	}
 	if r := l.d.opts.Recorder; r != nil && r.Wants(false) {
-		attempt := heliograph.Attempt{Endpoint: l.endpoint, Started: l.d.now(), Reason: why}
+		attempt := heliograph.Attempt{Endpoint: endpoint, Started: l.d.now(), Reason: why}
 		r.Record(&attempt, why, []Notification{n}, nil)
 	}
 }

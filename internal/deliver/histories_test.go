@@ -23,13 +23,15 @@ import (
 )
 
 // TestHistories plays random histories on the real engine with real receivers: changes come, receivers answer, fail,
-// hang and close, subscriptions begin, move and end, writes fail or are done and reported as failed, the clock jumps,
+// hang and close, subscriptions begin, move, pause, resume and end, writes fail or are done and reported as failed, the clock jumps,
 // the dispatcher stops or crashes. In the end the receivers are well, and of every subscription that lives
 //
 //   - each change has come, or was given up with a reason that holds;
 //   - first arrivals came in the order of the log, but across a change of notificationUrl and for what was sent again;
 //   - each arrival had the notification id of its change;
 //   - nothing came twice, unless the history has a reason for that;
+//   - nothing came that was published while it was paused, before it resumed;
+//   - it was noted as missed when something was given up that should have come;
 //
 // and the cursor stands at the end of the log, the backlog is empty.
 func TestHistories(t *testing.T) {
@@ -56,6 +58,8 @@ func TestHistories(t *testing.T) {
 			"begin":       h.subscribe,
 			"move":        h.move,
 			"end":         h.unsubscribe,
+			"pause":       h.pause,
+			"resume":      h.resume,
 			"force":       h.force,
 			"break":       h.breakWrites,
 			"replay":      h.replay,
@@ -102,7 +106,9 @@ type watched struct {
 	arrived  []int // first arrivals, in their order
 	count    map[int]int
 	givenUp  map[int]heliograph.Reason
-	since    int // the order counts for changes with greater numbers: from the last move or replay on
+	paused   int  // since that change; 0: it is not
+	missed   bool // its owner is to be told that something was lost
+	since    int  // the order counts for changes with greater numbers: from the last move or replay on
 	receiver *moody
 }
 
@@ -148,6 +154,7 @@ func (h *history) run() {
 			return h.frames, err
 		}
 		o.Observer = hearing{h.heard, h}
+		o.Missed = h.miss
 		o.Retry.FirstTimeout, o.Retry.Timeout = 100*time.Millisecond, 150*time.Millisecond
 	})
 }
@@ -276,6 +283,40 @@ func (h *history) unsubscribe(rt *rapid.T) {
 	s.ended = true
 	h.mu.Unlock()
 	h.index.Remove(s.id)
+	h.d.Reconsider(s.id)
+}
+
+func (h *history) pause(rt *rapid.T) {
+	s := h.pick(rt)
+	h.index.Pause(s.id, h.clock.Now())
+	h.awaitMatched()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s.paused == 0 {
+		s.paused = h.sent + 1
+	}
+}
+
+func (h *history) resume(rt *rapid.T) { h.resumed(h.pick(rt)) }
+
+func (h *history) resumed(s *watched) {
+	h.mu.Lock()
+	s.paused = 0
+	h.mu.Unlock()
+	h.index.Pause(s.id, time.Time{})
+	h.d.Reconsider(s.id)
+}
+
+// miss notes that something was lost for a subscription.
+func (h *history) miss(_ context.Context, id heliograph.SubscriptionID, _ heliograph.Reason) error {
+	return h.store.write(func() error {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if s := h.byID[id]; s != nil {
+			s.missed = true
+		}
+		return nil
+	})
 }
 
 func (h *history) force(rt *rapid.T) {
@@ -309,6 +350,9 @@ func (h *history) end() {
 	for _, r := range h.receivers {
 		r.mood.Store(0)
 		r.poison.Store(0)
+	}
+	for _, s := range h.subs {
+		h.resumed(s)
 	}
 	state, err := h.engine.LogState(h.tb.Context())
 	if err != nil {
@@ -370,6 +414,11 @@ func (h *history) check() {
 				h.rt.Errorf("subscription %d: m%d came %d times", i, n, s.count[n])
 			}
 		}
+		for n, why := range s.givenUp {
+			if why != heliograph.GivenUpRemoved && !s.missed {
+				h.rt.Errorf("subscription %d: m%d was given up (%s), and nobody is told", i, n, why)
+			}
+		}
 		last := 0
 		for _, n := range s.arrived {
 			if n > s.since && n < last && (s.givenUp[n] != heliograph.GivenUpRefused || !h.twice) { // see ADR 4
@@ -392,6 +441,9 @@ func (h *history) arrive(i item) {
 	}
 	if want := deliver.NotificationID(s.id, c.id).String(); i.ID != want {
 		h.wrong = append(h.wrong, fmt.Sprintf("%s came with id %s, not %s", i.Resource, i.ID, want))
+	}
+	if s.paused > 0 && c.number >= s.paused {
+		h.wrong = append(h.wrong, fmt.Sprintf("m%d came while its subscription was paused since m%d", c.number, s.paused))
 	}
 	if s.count[c.number]++; s.count[c.number] == 1 {
 		s.arrived = append(s.arrived, c.number)
@@ -421,6 +473,7 @@ func (o hearing) GivenUp(e heliograph.Endpoint, n deliver.Notification, why heli
 		found = true
 		holds := why == heliograph.GivenUpWindow && !now.Before(c.at.Add(4*time.Hour)) ||
 			why == heliograph.GivenUpRefused && !now.Before(c.at.Add(time.Hour)) && h.picky() ||
+			why == heliograph.GivenUpPaused && !now.Before(c.at.Add(4*time.Hour)) ||
 			why == heliograph.GivenUpRemoved && s.ended || why == heliograph.GivenUpExpired && !now.Before(s.expires)
 		if !holds {
 			h.wrong = append(h.wrong, fmt.Sprintf("m%d given up: %s, after %v, %+v", c.number, why, now.Sub(c.at), n))

@@ -89,6 +89,14 @@ type lane struct {
 	refusals int
 	others   uint64
 
+	// held is whose hold the lane is, or zero; alarm stops the timer of its next drain, and nudged says that the one
+	// under way is to look again.
+	held   heliograph.SubscriptionID
+	alarm  func() bool
+	nudged bool
+	// bad is until when the holds of the endpoint wait.
+	bad time.Time
+
 	health health.Endpoint
 	why    heliograph.Reason // it was parked
 	since  time.Time         // it is parked
@@ -220,7 +228,11 @@ func (l *lane) parkLocked(why heliograph.Reason, resumeAt time.Time, failures in
 		}
 		clear(l.ready)
 		l.ready = l.ready[:0]
-		l.d.opts.Observer.Parked(l.endpoint, len(l.waiting), why)
+		if l.isHold() {
+			l.d.holding.Add(1)
+		} else {
+			l.d.opts.Observer.Parked(l.endpoint, len(l.waiting), why)
+		}
 	}
 	l.failures = failures
 	l.resumeAt = resumeAt
@@ -250,6 +262,10 @@ func (l *lane) waitLocked(p pending) {
 // scheduleLocked sees to it that a drain begins at resumeAt, once nothing of the lane is in flight.
 func (l *lane) scheduleLocked() {
 	if !l.parked || l.draining || l.flights > 0 || l.d.isStopping() {
+		return
+	}
+	if l.isHold() {
+		l.scheduleHoldLocked()
 		return
 	}
 	l.draining = true
@@ -283,13 +299,17 @@ func (l *lane) resume(written uint64) bool {
 	defer l.writing.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.written != written || len(l.waiting) > l.d.opts.Limits.LanePending/2 {
+	if l.written != written || len(l.waiting) > l.d.opts.Limits.LanePending/2 || l.isHold() && len(l.waiting) > 0 {
 		return false
 	}
 	l.parked, l.draining, l.unsure = false, false, false
 	l.late.Store(false)
 	l.failures = 0
-	l.d.opts.Observer.Resumed(l.endpoint, l.d.now().Sub(l.since))
+	if l.isHold() {
+		l.d.holding.Add(-1)
+	} else {
+		l.d.opts.Observer.Resumed(l.endpoint, l.d.now().Sub(l.since))
+	}
 	back := l.waiting
 	l.waiting = nil
 	for i := range back {
@@ -330,7 +350,7 @@ func (d *Dispatcher) laneLocked(key heliograph.Endpoint) *lane {
 	if l := d.lanes.byURL[key]; l != nil {
 		return l
 	}
-	l := &lane{d: d, key: key, queues: map[heliograph.SubscriptionID]*queue{}, limit: 1}
+	l := &lane{d: d, key: key, queues: map[heliograph.SubscriptionID]*queue{}, limit: 1, held: heldBy(key)}
 	l.endpoint, l.sub = splitKey(key)
 	d.lanes.byURL[key] = l
 	if l.sub.IsZero() {

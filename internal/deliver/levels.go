@@ -18,6 +18,7 @@ type Levels struct {
 	Live        int // endpoints whose notifications go out at once
 	Parked      int // endpoints whose notifications wait on disk
 	Apart       int // subscriptions whose notifications their endpoints refuse while they take others: they wait on disk
+	Held        int // paused subscriptions whose notifications wait on disk
 	Parking     int // notifications that are about to be written there
 	// Overdue is how long ago the first notification was due of those that wait on disk.
 	Overdue time.Duration
@@ -31,7 +32,7 @@ func (v *Levels) Add(o Levels) {
 	v.Frames, v.FrameBytes = v.Frames+o.Frames, v.FrameBytes+o.FrameBytes
 	v.Undelivered, v.Overdue = max(v.Undelivered, o.Undelivered), max(v.Overdue, o.Overdue)
 	v.Pending, v.Flights, v.Parking = v.Pending+o.Pending, v.Flights+o.Flights, v.Parking+o.Parking
-	v.Live, v.Parked, v.Apart = v.Live+o.Live, v.Parked+o.Parked, v.Apart+o.Apart
+	v.Live, v.Parked, v.Apart, v.Held = v.Live+o.Live, v.Parked+o.Parked, v.Apart+o.Apart, v.Held+o.Held
 	for i := range o.Health {
 		v.Health[i] += o.Health[i]
 	}
@@ -80,6 +81,12 @@ func (v *Levels) addLane(l *lane, now time.Time) {
 	v.Pending += l.pending
 	v.Parking += len(l.waiting)
 	v.Flights += l.flights
+	if l.isHold() {
+		if l.parked {
+			v.Held++
+		}
+		return
+	}
 	if l.main != nil {
 		v.Apart++
 		v.Overdue = max(v.Overdue, now.Sub(l.oldest))

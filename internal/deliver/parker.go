@@ -237,9 +237,8 @@ func (h *hand) giveUp() {
 	l.waiting = l.waiting[len(h.batch):]
 	l.mu.Unlock()
 	for i := range h.batch {
-		l.giveUp(&h.batch[i], heliograph.GivenUpUnparked)
+		l.lose(&h.batch[i], heliograph.GivenUpUnparked)
 	}
-	settleAll(h.batch)
 	clear(h.batch)
 }
 

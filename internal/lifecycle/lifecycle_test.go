@@ -44,7 +44,7 @@ func told(r *lifecycle.Rules, s heliograph.Subscription, row lifecycle.Events) [
 		if step.Do != lifecycle.Tell {
 			return append(all, strings.TrimSuffix(step.At.Sub(start).String(), "0s")+" end")
 		}
-		s.Noticed = step.At
+		s.Noticed, s.NoticedReason = step.At, string(step.Why)
 		all = append(all, strings.TrimSuffix(step.At.Sub(start).String(), "0s")+" "+string(step.Why))
 	}
 	return append(all, "no end")
@@ -61,6 +61,8 @@ func TestReauthorizationIsAskedFor(t *testing.T) { // contract 14.4, 14.5
 	}
 	revoked := sub(3*day, time.Hour)
 	revoked.Revoked = start.Add(20 * time.Minute)
+	atOnce := *revoked
+	atOnce.Noticed, atOnce.NoticedReason = revoked.Revoked, string(lifecycle.TokenEnds)
 	silent := sub(3*day, time.Hour)
 	silent.LifecycleNotificationURL = ""
 	reauthorized := sub(3*day, time.Hour)
@@ -86,6 +88,7 @@ func TestReauthorizationIsAskedFor(t *testing.T) { // contract 14.4, 14.5
 		{"a lease of an hour is told of once", sub(time.Hour, 5*time.Hour), mail(), []string{"45m subscription_ends", "1h0m end"}},
 		{"token and lease end together: told once, not twice", sub(time.Hour, time.Hour), mail(), []string{"45m token_ends", "1h0m end"}},
 		{"after access was revoked", revoked, mail(), slices.Concat(quarters(20*time.Minute, 80*time.Minute, "access_revoked"), end)},
+		{"at the moment of another notice", &atOnce, mail(), slices.Concat(quarters(20*time.Minute, 80*time.Minute, "access_revoked"), end)},
 		{"a token that stands behind it since", reauthorized, mail(), slices.Concat([]string{"1h35m token_ends", "1h50m token_ends"}, end)},
 		{"nobody to tell", silent, mail(), []string{"72h0m end"}}, // contract 14.3
 		{"a row without events", sub(3*day, time.Hour), 0, []string{"72h0m end"}},

@@ -55,7 +55,7 @@ func (r *Rules) Due(s *heliograph.Subscription, row Events, now time.Time) Step 
 		return Step{}
 	}
 	for later := *s; step.Event == heliograph.ReauthorizationRequired; {
-		later.Noticed = step.At
+		later.Noticed, later.NoticedReason = step.At, string(step.Why)
 		next := r.Next(&later, row)
 		if next.At.After(now) {
 			return step
@@ -103,10 +103,12 @@ func (r *Rules) challenge(s *heliograph.Subscription, step Step) Step {
 	return step
 }
 
-// revoked returns when the next challenge is due after access was revoked. The first is, whatever was told before.
+// revoked returns when the next challenge is due after access was revoked. The first is, whatever was told before, at
+// the same moment even.
 func (r *Rules) revoked(s *heliograph.Subscription) (time.Time, bool) {
 	for _, d := range r.Revoked {
-		if at := s.Revoked.Add(d); at.After(s.Noticed) {
+		at := s.Revoked.Add(d)
+		if at.After(s.Noticed) || at.Equal(s.Noticed) && s.NoticedReason != string(AccessRevoked) {
 			return at, true
 		}
 	}

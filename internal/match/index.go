@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"heliograph.dev"
 	"heliograph.dev/internal/catalog"
@@ -35,7 +36,8 @@ const idShards = 64
 type idShard struct {
 	mu      sync.RWMutex
 	targets map[heliograph.SubscriptionID]*Target
-	_       [32]byte // no two locks on one cache line
+	pauses  map[heliograph.SubscriptionID]int64 // from when on, in Unix nanoseconds, of those that will be paused
+	_       [24]byte                            // no two locks on one cache line
 }
 
 // New returns an empty index over the rows of c.
@@ -99,6 +101,7 @@ func (x *Index) Remove(id heliograph.SubscriptionID) bool {
 		return false
 	}
 	delete(shard.targets, id)
+	delete(shard.pauses, id)
 	x.remember(old, nil)
 	x.count.Add(-1)
 	x.erase(old)
@@ -112,6 +115,31 @@ func (x *Index) Get(id heliograph.SubscriptionID) *Target {
 	shard.mu.RLock()
 	defer shard.mu.RUnlock()
 	return shard.targets[id]
+}
+
+// Pause says from when on a target is paused; the zero time, that it is not. That withholds nothing: whoever delivers
+// asks Paused. It may be said before the target is there, and lasts until it is said anew or the target is removed.
+func (x *Index) Pause(id heliograph.SubscriptionID, from time.Time) {
+	shard := x.shard(id)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if from.IsZero() {
+		delete(shard.pauses, id)
+		return
+	}
+	if shard.pauses == nil {
+		shard.pauses = map[heliograph.SubscriptionID]int64{}
+	}
+	shard.pauses[id] = from.UnixNano()
+}
+
+// Paused reports whether a target is paused.
+func (x *Index) Paused(id heliograph.SubscriptionID, now time.Time) bool {
+	shard := x.shard(id)
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	from, pauses := shard.pauses[id]
+	return pauses && now.UnixNano() >= from
 }
 
 // Len returns how many targets there are.

@@ -33,6 +33,9 @@ func (s *Service) Challenge(ctx context.Context, id heliograph.SubscriptionID, r
 // Miss notes that something will not be delivered to a subscription: its owner is told by missed where the row knows
 // that (contract 14.10). While one such notice is under way there is no other: it tells of all.
 func (s *Service) Miss(ctx context.Context, id heliograph.SubscriptionID, reason heliograph.Reason) error {
+	if known, ok := s.options.Registry.Lookup(id); !ok || !s.plans.told(&known, heliograph.Missed) || s.plans.rules.Outstanding(&known, s.now()) {
+		return nil // as this node knows already: many may be lost at once
+	}
 	return ignoreNotFound(s.alter(ctx, id, s.miss(reason)))
 }
 

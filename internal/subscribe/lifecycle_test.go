@@ -72,7 +72,7 @@ func (b *bench) at(t *testing.T, d time.Duration) {
 	}
 }
 
-func TestOwnersAreToldInTime(t *testing.T) { // contract 14.4, 14.8
+func TestOwnersAreToldInTime(t *testing.T) { // contract 14.4, 14.7, 14.8
 	t.Parallel()
 	l := lived(t)
 	b, bag, c, s := l.bench, l.bag, l.caller, l.Subscription

@@ -114,7 +114,7 @@ func (s *Service) change(ctx context.Context, caller *heliograph.Caller, id heli
 			return nil, err
 		}
 		d.sub.AuthorizedUntil = tick(caller.Expires)
-		d.sub.Revoked, d.sub.RevokedReason = time.Time{}, "" // whoever stands behind it now has access: the rules have asked
+		d.sub.Revoked, d.sub.RevokedReason, d.sub.NoticedReason = time.Time{}, "", "" // whoever stands behind it now has access: the rules have asked
 		err = s.write(ctx, &d.sub, revision)
 		if err == nil {
 			s.tellHurry(ctx, d)

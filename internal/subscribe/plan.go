@@ -1,6 +1,7 @@
 package subscribe
 
 import (
+	"strconv"
 	"time"
 
 	"heliograph.dev"
@@ -43,9 +44,8 @@ func (p *plans) told(s *heliograph.Subscription, e heliograph.LifecycleEvent) bo
 // noticeOf returns the notice that a step sends. Its id is the step's own: a step that is done again after a crash says
 // so by it.
 func noticeOf(s *heliograph.Subscription, step lifecycle.Step, now time.Time) heliograph.Change {
-	moment, _ := step.At.UTC().MarshalText()
 	return heliograph.Change{
-		ID:     heliograph.DeriveGUID("notice", s.ID.String(), step.Event.String(), string(moment)),
+		ID:     heliograph.DeriveGUID("notice", s.ID.String(), step.Event.String(), strconv.FormatUint(uint64(s.Notices), 10)),
 		Tenant: s.Tenant, Type: heliograph.Updated, Resource: s.Path, Time: step.At, Accepted: now,
 		Notice: &heliograph.Notice{
 			Event: step.Event, Subscription: s.ID, URL: s.LifecycleNotificationURL, ClientState: s.ClientState,
@@ -56,11 +56,12 @@ func noticeOf(s *heliograph.Subscription, step lifecycle.Step, now time.Time) he
 
 // done writes into a subscription that a step which tells was done.
 func done(s *heliograph.Subscription, step lifecycle.Step, now time.Time) {
+	s.Notices++
 	switch step.Event {
 	case heliograph.Missed:
 		s.MissedTold = now
 	case heliograph.ReauthorizationRequired:
-		s.Noticed = step.At
+		s.Noticed, s.NoticedReason = step.At, string(step.Why)
 	case heliograph.SubscriptionRemoved:
 	}
 }

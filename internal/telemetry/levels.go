@@ -118,6 +118,7 @@ func work() []shown[Work] {
 		by(prometheus.GaugeValue, "lanes", "Endpoints that had something to do lately, by how their notifications go: live (at once) or parked (by a backlog); and subscriptions that have a backlog of their own, apart, because their endpoint refuses them while it takes others.", "way",
 			series[Work]{"live", func(w *Work) float64 { return float64(w.Live) }}, series[Work]{"parked", func(w *Work) float64 { return float64(w.Parked) }},
 			series[Work]{"apart", func(w *Work) float64 { return float64(w.Apart) }}),
+		gauge("held_subscriptions", "Paused subscriptions whose notifications wait on disk.", func(w *Work) float64 { return float64(w.Held) }),
 		by(prometheus.GaugeValue, "endpoints", "Endpoints that had something to do lately, by how they answer.", "state", healths...),
 	}
 }

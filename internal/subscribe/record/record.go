@@ -53,6 +53,8 @@ const (
 	tagMissed
 	tagMissedReason
 	tagMissedTold
+	tagNoticedReason
+	tagNotices
 )
 
 // Bits of tagFlags.
@@ -115,7 +117,12 @@ func Encode(s *heliograph.Subscription) []byte {
 	b = appendTime(b, tagNoticed, s.Noticed)
 	b = appendTime(b, tagMissed, s.Missed)
 	b = appendText(b, tagMissedReason, s.MissedReason)
-	return appendTime(b, tagMissedTold, s.MissedTold)
+	b = appendTime(b, tagMissedTold, s.MissedTold)
+	b = appendText(b, tagNoticedReason, s.NoticedReason)
+	if s.Notices == 0 {
+		return b
+	}
+	return binary.LittleEndian.AppendUint32(append(b, tagNotices, 4), s.Notices)
 }
 
 func appendText(b []byte, tag byte, text string) []byte {
@@ -185,6 +192,11 @@ func setField(s *heliograph.Subscription, tag byte, field string) error {
 		setFlags(s, field[0]) // a newer program's further flags are skipped, as its tags are
 	case tagClientState:
 		s.ClientState = heliograph.NewSecret(field)
+	case tagNotices:
+		if len(field) != 4 {
+			return fmt.Errorf("a count of %d bytes", len(field))
+		}
+		s.Notices = uint32(field[0]) | uint32(field[1])<<8 | uint32(field[2])<<16 | uint32(field[3])<<24
 	case tagApp:
 		s.App = heliograph.AppID(field)
 	case tagCreator:
@@ -262,6 +274,8 @@ func textField(s *heliograph.Subscription, tag byte) *string {
 		return &s.RemovedReason
 	case tagMissedReason:
 		return &s.MissedReason
+	case tagNoticedReason:
+		return &s.NoticedReason
 	}
 	return nil
 }

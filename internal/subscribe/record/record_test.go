@@ -29,6 +29,7 @@ func drawn(t *rapid.T) heliograph.Subscription {
 		Renewed: moment("renewed"), Reauthorized: moment("reauthorized"), Hurried: moment("hurried"), Noticed: moment("noticed"),
 		Revoked: moment("revoked"), RevokedReason: text("why revoked"), Removed: moment("removed"), RemovedReason: text("why removed"),
 		Missed: moment("missed"), MissedReason: text("why missed"), MissedTold: moment("missed told"),
+		NoticedReason: text("why noticed"), Notices: rapid.Uint32().Draw(t, "notices"),
 		EncryptionCertificate: text("certificate"), EncryptionCertificateID: text("certificate id"),
 		LatestSupportedTLSVersion: text("tls"), NotificationContentType: text("type"), NotificationQueryOptions: text("options"),
 		NotificationURLAppID: text("url app"), ImmutableIDs: rapid.Bool().Draw(t, "immutable"),
@@ -78,6 +79,7 @@ func TestDamageIsAnError(t *testing.T) {
 		"endless length":    whole + "\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
 		"huge length":       whole + "\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a",
 		"short time":        whole + "\x0b\x07abcdefg",
+		"short count":       whole + "\x20\x03abc",
 		"no flags":          whole + "\x03\x00",
 	} {
 		if s, err := record.Decode(value); err == nil {
