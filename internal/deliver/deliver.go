@@ -37,6 +37,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -256,7 +257,8 @@ func New(opts Options) *Dispatcher {
 // Start takes up the backlog, by its keys, as it was left, and begins to read each partition at its cursor.
 func (d *Dispatcher) Start(ctx context.Context, backlog []heliograph.Endpoint) error {
 	d.started = d.now()
-	for _, key := range backlog {
+	// What waits apart or on hold is older than what its endpoint's backlog has of the same subscription: it is known first.
+	for _, key := range slices.SortedStableFunc(slices.Values(backlog), olderFirst) {
 		l := d.lockLane(key)
 		l.late.Store(true) // nobody tried while nobody was here: what is past its window gets an attempt first
 		if l.isHold() {

@@ -91,6 +91,8 @@ type drainRun struct {
 	probes  int
 	note    posting
 	away    []Parking // what is to be written to other backlogs
+	// gone are the subscriptions that have something in away: what follows goes there too, whatever happens meanwhile.
+	gone map[heliograph.SubscriptionID]heliograph.Endpoint
 }
 
 // errIll tells that the endpoint did not take what was sent.
@@ -208,7 +210,7 @@ func (r *drainRun) probed(state health.State) error {
 func (r *drainRun) load(refs []heliograph.ParkedRef) (batch, error) {
 	done, b, bytes := &r.l.progress, batch{}, 0
 	var away []place
-	r.away = nil
+	r.away, r.gone = nil, nil
 	for b.end = done.next; b.end < len(refs) && len(b.items) < r.batch && bytes < r.l.d.opts.Limits.BatchBytes; b.end++ {
 		if done.passed(b.end) {
 			continue
@@ -274,6 +276,10 @@ func (r *drainRun) item(ref *heliograph.ParkedRef) (pending, where, error) {
 		return p, nowhere, nil
 	case to != r.l.key:
 		r.goesTo(to, ref)
+		if r.gone == nil {
+			r.gone = map[heliograph.SubscriptionID]heliograph.Endpoint{}
+		}
+		r.gone[p.sub] = to
 		return p, elsewhere, nil
 	}
 	return p, here, nil
@@ -301,6 +307,9 @@ func (r *drainRun) destination(p *pending, ref *heliograph.ParkedRef) (to heliog
 		if hit.Target.URL != r.l.endpoint {
 			return hit.Target.URL, false, nil
 		}
+	}
+	if to, ok := r.gone[p.sub]; ok && (p.change().Notice == nil || heldBy(to).IsZero()) {
+		return to, false, nil
 	}
 	if apart := r.l.apartFor(p.sub); apart != nil { // it may be paused too: what is there is older
 		return apart.key, false, nil

@@ -139,11 +139,19 @@ func (d *Dispatcher) Observe(endpoint heliograph.Endpoint, attempt *heliograph.A
 // Force makes an endpoint what a person says, until somebody forces it to be healthy.
 func (d *Dispatcher) Force(endpoint heliograph.Endpoint, state health.State) {
 	l := d.lockLane(endpoint)
-	defer l.mu.Unlock()
-	l.health.Force(&d.opts.Health, state, d.now())
+	l.forceLocked(state)
+	l.mu.Unlock()
+	if state == health.Healthy {
+		d.hurryHolds(l)
+	}
+}
+
+func (l *lane) forceLocked(state health.State) {
+	l.health.Force(&l.d.opts.Health, state, l.d.now())
 	if state != health.Healthy {
 		return
 	}
+	l.bad = time.Time{}
 	l.hurryLocked()
 	for _, apart := range l.apart {
 		apart.mu.Lock()

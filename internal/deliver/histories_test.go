@@ -286,39 +286,6 @@ func (h *history) unsubscribe(rt *rapid.T) {
 	h.d.Reconsider(s.id)
 }
 
-func (h *history) pause(rt *rapid.T) {
-	s := h.pick(rt)
-	h.index.Pause(s.id, h.clock.Now())
-	h.awaitMatched()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if s.paused == 0 {
-		s.paused = h.sent + 1
-	}
-}
-
-func (h *history) resume(rt *rapid.T) { h.resumed(h.pick(rt)) }
-
-func (h *history) resumed(s *watched) {
-	h.mu.Lock()
-	s.paused = 0
-	h.mu.Unlock()
-	h.index.Pause(s.id, time.Time{})
-	h.d.Reconsider(s.id)
-}
-
-// miss notes that something was lost for a subscription.
-func (h *history) miss(_ context.Context, id heliograph.SubscriptionID, _ heliograph.Reason) error {
-	return h.store.write(func() error {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if s := h.byID[id]; s != nil {
-			s.missed = true
-		}
-		return nil
-	})
-}
-
 func (h *history) force(rt *rapid.T) {
 	r := rapid.SampledFrom(h.receivers).Draw(rt, "receiver")
 	state := rapid.SampledFrom([]health.State{health.Healthy, health.Healthy, health.Slow, health.Dropping}).Draw(rt, "state")
@@ -359,9 +326,9 @@ func (h *history) end() {
 		h.rt.Fatal(err)
 	}
 	h.await("the end", func() bool {
-		idle := true
+		idle, held := true, h.d.Levels().Held > 0
 		for _, e := range h.d.Endpoints() {
-			if e.State != health.Healthy || e.Parked {
+			if e.State != health.Healthy || e.Parked || held {
 				h.d.Force(e.URL, health.Healthy)
 			}
 			idle = idle && !e.Parked && e.Pending == 0 && e.Flights == 0
@@ -415,14 +382,14 @@ func (h *history) check() {
 			}
 		}
 		for n, why := range s.givenUp {
-			if why != heliograph.GivenUpRemoved && !s.missed {
+			if why != heliograph.GivenUpRemoved && s.count[n] == 0 && !s.missed {
 				h.rt.Errorf("subscription %d: m%d was given up (%s), and nobody is told", i, n, why)
 			}
 		}
 		last := 0
 		for _, n := range s.arrived {
-			if n > s.since && n < last && (s.givenUp[n] != heliograph.GivenUpRefused || !h.twice) { // see ADR 4
-				h.rt.Errorf("subscription %d: m%d came after m%d: %v", i, n, last, s.arrived)
+			if n > s.since && n < last && (s.givenUp[n] == "" || !h.twice) { // see ADR 4
+				h.rt.Errorf("subscription %d: m%d came after m%d: %v; given up %v", i, n, last, s.arrived, s.givenUp)
 			}
 			if n > s.since {
 				last = n
@@ -473,7 +440,7 @@ func (o hearing) GivenUp(e heliograph.Endpoint, n deliver.Notification, why heli
 		found = true
 		holds := why == heliograph.GivenUpWindow && !now.Before(c.at.Add(4*time.Hour)) ||
 			why == heliograph.GivenUpRefused && !now.Before(c.at.Add(time.Hour)) && h.picky() ||
-			why == heliograph.GivenUpPaused && !now.Before(c.at.Add(4*time.Hour)) ||
+			why == heliograph.GivenUpUnparked && h.twice || why == heliograph.GivenUpPaused && !now.Before(c.at.Add(4*time.Hour)) ||
 			why == heliograph.GivenUpRemoved && s.ended || why == heliograph.GivenUpExpired && !now.Before(s.expires)
 		if !holds {
 			h.wrong = append(h.wrong, fmt.Sprintf("m%d given up: %s, after %v, %+v", c.number, why, now.Sub(c.at), n))

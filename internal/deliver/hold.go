@@ -28,6 +28,17 @@ func heldBy(endpoint heliograph.Endpoint) (sub heliograph.SubscriptionID) {
 	return sub
 }
 
+// olderFirst orders the keys of backlogs: those of a single subscription before those of endpoints.
+func olderFirst(a, b heliograph.Endpoint) int {
+	single := func(key heliograph.Endpoint) int {
+		if _, sub := splitKey(key); sub.IsZero() && heldBy(key).IsZero() {
+			return 1
+		}
+		return 0
+	}
+	return single(a) - single(b)
+}
+
 func (l *lane) isHold() bool { return !l.held.IsZero() }
 
 // hold takes a notification whose turn has come while its subscription is paused, or behind what waits since it was. It
@@ -89,11 +100,14 @@ func (d *Dispatcher) Reconsider(sub heliograph.SubscriptionID) {
 
 // ReconsiderAll looks at all that wait because they were paused.
 func (d *Dispatcher) ReconsiderAll() {
+// hurryHolds has the holds of an endpoint that is well again drained at once.
+func (d *Dispatcher) hurryHolds(to *lane) {
 	if d.holding.Load() == 0 {
 		return
 	}
 	for _, l := range d.allLanes() {
 		if l.isHold() {
+		if l.isHold() && l.to() == to {
 			d.Reconsider(l.held)
 		}
 	}

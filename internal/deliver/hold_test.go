@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"heliograph.dev"
 	"heliograph.dev/internal/deliver"
 )
@@ -263,4 +265,37 @@ func TestNoticesOfTheGoneAreNotSent(t *testing.T) {
 	if n := b.heard.count(b.heard.givenUp, heliograph.GivenUpRemoved); n != 2 {
 		t.Errorf("%d given up", n)
 	}
+}
+
+func (h *history) pause(rt *rapid.T) {
+	s := h.pick(rt)
+	h.index.Pause(s.id, h.clock.Now())
+	h.awaitMatched()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s.paused == 0 {
+		s.paused = h.sent + 1
+	}
+}
+
+func (h *history) resume(rt *rapid.T) { h.resumed(h.pick(rt)) }
+
+func (h *history) resumed(s *watched) {
+	h.mu.Lock()
+	s.paused = 0
+	h.mu.Unlock()
+	h.index.Pause(s.id, time.Time{})
+	h.d.Reconsider(s.id)
+}
+
+// miss notes that something was lost for a subscription.
+func (h *history) miss(_ context.Context, id heliograph.SubscriptionID, _ heliograph.Reason) error {
+	return h.store.write(func() error {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if s := h.byID[id]; s != nil {
+			s.missed = true
+		}
+		return nil
+	})
 }
