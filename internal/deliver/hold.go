@@ -99,15 +99,17 @@ func (d *Dispatcher) Reconsider(sub heliograph.SubscriptionID) {
 }
 
 // ReconsiderAll looks at all that wait because they were paused.
-func (d *Dispatcher) ReconsiderAll() {
+func (d *Dispatcher) ReconsiderAll() { d.reconsider(func(*lane) bool { return true }) }
+
 // hurryHolds has the holds of an endpoint that is well again drained at once.
-func (d *Dispatcher) hurryHolds(to *lane) {
+func (d *Dispatcher) hurryHolds(to *lane) { d.reconsider(func(l *lane) bool { return l.to() == to }) }
+
+func (d *Dispatcher) reconsider(wanted func(*lane) bool) {
 	if d.holding.Load() == 0 {
 		return
 	}
 	for _, l := range d.allLanes() {
-		if l.isHold() {
-		if l.isHold() && l.to() == to {
+		if l.isHold() && wanted(l) {
 			d.Reconsider(l.held)
 		}
 	}
