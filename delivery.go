@@ -54,6 +54,23 @@ type Attempt struct {
 	RetryAfter time.Duration
 	// Detail says more for a person ("lookup example.com: no such host"). URLs in it carry no query.
 	Detail string
+	// Said is what was said, or nil when nobody listened. It is shared and not to be changed.
+	Said *Said
+}
+
+// Said is what was said in an attempt and when, for a person to see. The request's body is not part of it, and what
+// costs too much to hear under load may be missing.
+type Said struct {
+	Sent      string              // the head of the request as it went out
+	Header    map[string][]string // of the answer
+	Body      []byte              // its beginning
+	Truncated bool                // it went on
+	// Address is the address and port that answered, TLS the version spoken; Kept says that the connection was there
+	// from before.
+	Address, TLS string
+	Kept         bool
+	// When each step was done, counted from the start; zero for one that there was not.
+	Resolved, Connected, Secured, FirstByte time.Duration
 }
 
 // OK reports whether the receiver has it.

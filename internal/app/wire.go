@@ -165,7 +165,7 @@ func (a *App) loadAuthority(context.Context) (err error) {
 func (a *App) setUpOutbound(context.Context) error {
 	opts := outbound.Options{
 		AllowLoopback: a.cfg.Outbound.AllowLoopback, AllowHTTP: a.cfg.Outbound.AllowLoopback,
-		AllowPrefixes: a.cfg.Outbound.Allow, DenyPrefixes: a.cfg.Outbound.Deny, HTTP2: a.cfg.Outbound.HTTP2, Now: a.clock.Now,
+		AllowPrefixes: a.cfg.Outbound.Allow, DenyPrefixes: a.cfg.Outbound.Deny, HTTP2: a.cfg.Outbound.HTTP2, Now: a.clock.Now, Trace: a.isDev(),
 	}
 	if a.cfg.Outbound.CA != "" {
 		var err error

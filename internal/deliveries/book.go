@@ -5,7 +5,8 @@
 // subscriptions the last PerSubscription. It is cheap enough to stay on at full load because it samples then: of
 // POSTs that went well at most PerSecond are kept in any second, and as many of those that failed; what was not
 // kept is counted. A POST with more than Listed notifications tells the first of them and how many there were.
-// Bodies are kept up to BodyBytes in all, the newest; a rich notification's stays encrypted in them.
+// Bodies, and what was said besides, are kept up to BodyBytes in all, the newest; a rich notification's data stays
+// encrypted in them.
 package deliveries
 
 import (
@@ -46,8 +47,22 @@ type Delivery struct {
 	// Notifications are the first of the Count that it carried.
 	Notifications []Notified
 	Count         int
-	// Body is what was sent, or nil when it is no longer kept.
+	// Body is what was sent, or nil when it is no longer kept; what was said besides (Attempt.Said) is kept as long.
 	Body []byte
+}
+
+// weight is how many bytes of bodies and answers a delivery holds.
+func (d *Delivery) weight() int64 {
+	n := len(d.Body)
+	if said := d.Attempt.Said; said != nil {
+		n += len(said.Sent) + cap(said.Body) + 256
+		for name, values := range said.Header {
+			for _, v := range values {
+				n += len(name) + len(v) + 48
+			}
+		}
+	}
+	return int64(n)
 }
 
 // Limits bound a Book.
@@ -132,15 +147,15 @@ func (b *Book) Add(attempt *heliograph.Attempt, givenUp heliograph.Reason, notif
 	copy(d.ID[:8], b.birth[:])
 	binary.BigEndian.PutUint64(d.ID[8:], b.made)
 	b.ring[b.made%uint64(len(b.ring))] = d
-	if d.Body != nil {
+	if weight := d.weight(); weight > 0 {
 		b.bodies = append(b.bodies, d)
-		b.held += int64(len(d.Body))
+		b.held += weight
 	}
 	for b.held > b.limits.BodyBytes {
 		oldest := b.bodies[0]
 		b.bodies[0] = nil
 		b.bodies = b.bodies[1:]
-		b.held -= int64(len(oldest.Body))
+		b.held -= oldest.weight()
 		b.forgetBody(oldest)
 	}
 	for i := range notifications {
@@ -149,10 +164,10 @@ func (b *Book) Add(attempt *heliograph.Attempt, givenUp heliograph.Reason, notif
 	b.wakeLocked()
 }
 
-// forgetBody puts a copy without the body in the place of a delivery: readers may hold the other.
+// forgetBody puts a copy without the body and the answer in the place of a delivery: readers may hold the other.
 func (b *Book) forgetBody(d *Delivery) {
 	bare := *d
-	bare.Body = nil
+	bare.Body, bare.Attempt.Said = nil, nil
 	if at := &b.ring[binary.BigEndian.Uint64(d.ID[8:])%uint64(len(b.ring))]; *at == d {
 		*at = &bare
 	}

@@ -117,6 +117,29 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 }
 
+func TestAnswersAreBounded(t *testing.T) {
+	t.Parallel()
+	b := book(func(l *deliveries.Limits) { l.BodyBytes = 16 << 10 })
+	for range 20 {
+		a := heliograph.Attempt{Endpoint: "https://e.example/", Reason: heliograph.Delivered, Said: &heliograph.Said{
+			Header: map[string][]string{"X": {"y"}}, Body: make([]byte, 2<<10), FirstByte: time.Millisecond,
+		}}
+		b.Add(&a, "", []deliveries.Notified{notified("a", "x", "app1")}, 1, nil)
+	}
+	kept := 0
+	for i, d := range b.Find(deliveries.Query{Most: 100}) {
+		if d.Attempt.Said != nil {
+			kept++
+			if i != kept-1 {
+				t.Errorf("the %d. is kept, and a later one is not", i)
+			}
+		}
+	}
+	if kept != 6 {
+		t.Errorf("%d answers of 2 KB are kept in 16 KB", kept)
+	}
+}
+
 func TestAnotherBooksID(t *testing.T) {
 	t.Parallel()
 	b := book(nil)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"heliograph.dev"
 	"heliograph.dev/internal/deliver"
@@ -49,6 +50,42 @@ type deliveryView struct {
 	Notifications []notifiedView      `json:"notifications"`
 	// Request is the body that was sent, while it is kept.
 	Request json.RawMessage `json:"request,omitempty"`
+	*saidView
+}
+
+// saidView is what was said beside the body, while it is kept.
+type saidView struct {
+	Sent     string             `json:"sent,omitempty"` // the head of the request
+	Answer   *answerView        `json:"answer,omitempty"`
+	Address  string             `json:"address,omitempty"`
+	TLS      string             `json:"tls,omitempty"`
+	Reused   bool               `json:"reused"` // the connection
+	TimingMS map[string]float64 `json:"timingMs"`
+}
+
+type answerView struct {
+	Header     map[string][]string `json:"header"`
+	Body       string              `json:"body"`
+	BodyBase64 []byte              `json:"bodyBase64,omitempty"` // in place of a body that is no text
+	Truncated  bool                `json:"truncated"`
+}
+
+func viewOfSaid(a *heliograph.Attempt) *saidView {
+	said := a.Said
+	if said == nil {
+		return nil
+	}
+	v := &saidView{Sent: said.Sent, Address: said.Address, TLS: said.TLS, Reused: said.Kept, TimingMS: timings(said.Resolved, said.Connected, said.Secured, said.FirstByte)}
+	if a.Status == 0 {
+		return v
+	}
+	v.Answer = &answerView{Header: said.Header, Truncated: said.Truncated}
+	if utf8.Valid(said.Body) {
+		v.Answer.Body = string(said.Body)
+	} else {
+		v.Answer.BodyBase64 = said.Body
+	}
+	return v
 }
 
 type notifiedView struct {
@@ -85,7 +122,7 @@ func viewOf(d *deliveries.Delivery, whole bool) deliveryView {
 	}
 	// Others' notifications may stand in the same body: it is shown to whom all of it belongs.
 	if whole && len(d.Notifications) == d.Count {
-		v.Request = d.Body
+		v.Request, v.saidView = d.Body, viewOfSaid(a)
 	}
 	return v
 }

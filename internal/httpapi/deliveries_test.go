@@ -34,6 +34,9 @@ func (s *sent) one() deliveries.Delivery {
 		ID: sentID(), Count: 2, Body: []byte(`{"value":[]}`),
 		Attempt: heliograph.Attempt{
 			Endpoint: "https://hook.example/", Started: start(), Took: 1500 * time.Microsecond, Reason: heliograph.RefusedStatus, Status: 503,
+			Said: &heliograph.Said{
+				Sent: "POST / HTTP/1.1", Header: map[string][]string{"Server": {"x"}}, Body: []byte("later"), Address: "192.0.2.1:443", Kept: true, FirstByte: time.Millisecond,
+			},
 		},
 		Notifications: []deliveries.Notified{
 			{ID: heliograph.DeriveGUID("n1"), Subscription: heliograph.DeriveGUID("s"), Change: sentChange(), Accepted: start(), Attempts: 1},
@@ -168,7 +171,7 @@ func TestDeliveriesAreShown(t *testing.T) {
 	if d := list.Value[0]; d.Reason != "status" || d.Status != 503 || d.TookMs != 1.5 || d.Request != nil || d.Notifications[1].LifecycleEvent != "missed" {
 		t.Errorf("shown %+v", d)
 	}
-	if r := b.send("GET", "/control/v1/deliveries/"+sentID().String(), ""); !strings.Contains(r.body, `"request":{"value":[]}`) {
+	if r := b.send("GET", "/control/v1/deliveries/"+sentID().String(), ""); !strings.Contains(r.body, `"request":{"value":[]},"sent":"POST / HTTP/1.1","answer":{"header":{"Server":["x"]},"body":"later","truncated":false},"address":"192.0.2.1:443","reused":true,"timingMs":{"firstByte":1}`) {
 		t.Errorf("shown %s", r.body)
 	}
 	for _, bad := range []string{"?subscription=x", "?change=1", "?top=0", "?top=1001", "?top=many"} {

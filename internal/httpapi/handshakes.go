@@ -75,7 +75,7 @@ func shownHandshake(_ *exchange, h subscribe.Handshake) answer {
 	x := &h.Exchange
 	v := handshakeView{
 		handshakeSummary: summaryOf(&h), Expected: h.Token, Request: x.Sent, Address: x.Address, TLS: x.TLS,
-		TimingMS: make(map[string]float64),
+		TimingMS: timings(x.Resolved, x.Connected, x.Secured, x.FirstByte),
 	}
 	if x.Attempt.Status != 0 {
 		v.Answer = &handshakeAnswer{Status: x.Attempt.Status, Header: x.Header, Truncated: x.Truncated}
@@ -88,14 +88,20 @@ func shownHandshake(_ *exchange, h subscribe.Handshake) answer {
 			v.DiffersAt = &h.Differs
 		}
 	}
+	return answer{status: http.StatusOK, body: v}
+}
+
+// timings tells when each step of an exchange was done, if there was one.
+func timings(resolved, connected, secured, firstByte time.Duration) map[string]float64 {
+	done := make(map[string]float64)
 	for name, at := range map[string]time.Duration{
-		"resolved": x.Resolved, "connected": x.Connected, "secured": x.Secured, "firstByte": x.FirstByte,
+		"resolved": resolved, "connected": connected, "secured": secured, "firstByte": firstByte,
 	} {
 		if at > 0 {
-			v.TimingMS[name] = milliseconds(at)
+			done[name] = milliseconds(at)
 		}
 	}
-	return answer{status: http.StatusOK, body: v}
+	return done
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -104,6 +104,7 @@ type tracer struct {
 	mu     sync.Mutex
 	x      Exchange // the fields that are traced
 	fields strings.Builder
+	kept   bool
 }
 
 func (t *tracer) hooks() *httptrace.ClientTrace {
@@ -117,7 +118,7 @@ func (t *tracer) hooks() *httptrace.ClientTrace {
 		ConnectDone: func(_, _ string, err error) { t.connected(err) },
 		GotConn: func(info httptrace.GotConnInfo) {
 			t.mu.Lock()
-			t.x.Address = info.Conn.RemoteAddr().String()
+			t.x.Address, t.kept = info.Conn.RemoteAddr().String(), info.Reused
 			t.mu.Unlock()
 		},
 		GotFirstResponseByte: func() { step(&t.x.FirstByte) },
@@ -134,6 +135,23 @@ func (t *tracer) hooks() *httptrace.ClientTrace {
 			}
 		},
 	}
+}
+
+// tell adds to an attempt what was traced of it.
+func (t *tracer) tell(a *heliograph.Attempt, req *http.Request) {
+	var x Exchange
+	t.fill(&x, req)
+	if a.Said == nil {
+		a.Said = new(heliograph.Said)
+	}
+	s := a.Said
+	s.Sent, s.Address, s.Resolved, s.Connected, s.Secured = x.Sent, x.Address, x.Resolved, x.Connected, x.Secured
+	if x.FirstByte > 0 {
+		s.FirstByte = x.FirstByte
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.Kept = t.kept
 }
 
 func (t *tracer) connected(err error) {

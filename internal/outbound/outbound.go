@@ -60,6 +60,9 @@ type Options struct {
 	MaxConns, MaxConnsPerHost int
 	// IdleTimeout closes a connection that nobody used for so long.
 	IdleTimeout time.Duration
+	// Trace keeps of each post the head as it went out, the address and the time of each step, for a person to see: a
+	// few microseconds and kilobytes each. The answer is kept without.
+	Trace bool
 	// Now tells when an attempt started; nil means the machine's clock. How long it took is measured in
 	// real time, whatever Now says.
 	Now func() time.Time

@@ -3,10 +3,12 @@ package outbound
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"time"
 
@@ -52,17 +54,49 @@ func (e *Endpoint) Post(ctx context.Context, body []byte, header http.Header, ti
 	within, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
-	resp, err := e.transport.RoundTrip(e.request(within, body, header))
+	var t *tracer
+	traced := within
+	if e.client.options.Trace {
+		t = &tracer{elapsed: func() time.Duration { return e.client.real.Now().Sub(began) }}
+		traced = httptrace.WithClientTrace(within, t.hooks())
+	}
+	req := e.request(traced, body, header)
+	resp, err := e.transport.RoundTrip(req)
 	if err == nil {
+		a.Said = &heliograph.Said{Header: resp.Header, FirstByte: e.client.real.Now().Sub(began)}
 		noteAnswer(&a, resp)
-		err = drain(resp)
+		err = hear(a.Said, resp)
 		_ = resp.Body.Close()
 	}
 	if err != nil {
 		noteFailure(ctx, within, &a, err, e.url)
 	}
 	a.Took = e.client.real.Now().Sub(began)
+	if t != nil {
+		t.tell(&a, req)
+	}
 	return a
+}
+
+// maxSaid is how much of an answer's body is kept.
+const maxSaid = 2 << 10
+
+// hear keeps the beginning of the answer's body, and reads the rest.
+func hear(said *heliograph.Said, resp *http.Response) (err error) {
+	if resp.TLS != nil {
+		said.TLS = tls.VersionName(resp.TLS.Version)
+	}
+	if resp.ContentLength == 0 || resp.StatusCode == http.StatusSwitchingProtocols { // the body is the bare connection
+		return drain(resp)
+	}
+	if said.Body, err = io.ReadAll(io.LimitReader(resp.Body, maxSaid+1)); err != nil {
+		return err
+	}
+	if said.Truncated = len(said.Body) > maxSaid; said.Truncated {
+		said.Body = said.Body[:maxSaid]
+		return drain(resp)
+	}
+	return nil
 }
 
 // request makes the request of one post. The transport may go on reading the body in the background after it

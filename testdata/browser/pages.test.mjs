@@ -141,6 +141,16 @@ describe("buttons", () => {
     await page.waitForFunction(() => document.querySelectorAll(".deliveries > li").length === 1);
   }));
 
+  test("a delivery shows what was said", async () => {
+    const d = await delivered(known.sick);
+    await on(`deliveries/${d.id}`, async (page) => {
+      await page.getByRole("region", { name: "The head of the request" }).getByText("Content-Type: application/json; charset=utf-8").waitFor();
+      await page.getByRole("region", { name: "The headers of the answer" }).getByText("X-Receiver: test").waitFor();
+      await page.getByRole("region", { name: "The body of the answer" }).getByText("not now").waitFor();
+      await page.getByText("answer began").waitFor();
+    });
+  });
+
   test("a delivery is sent again", async () => {
     const d = await delivered(known.mail);
     await on(`deliveries/${d.id}`, async (page) => {
