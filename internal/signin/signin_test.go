@@ -326,6 +326,11 @@ func TestAnswersAreChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused("another's code", victim.send(t, "GET", with(victim.atProvider(t, "/signin", "bob@example.com"), "code", stolen.Query().Get("code")), ""), 502, "exchange")
+	// An ID token that was made for another sign-in.
+	begun := victim.send(t, "GET", "/signin", "")
+	answered := victim.send(t, "POST", with(begun.header.Get("Location"), "nonce", "another"), "user=bob%40example.com",
+		"Content-Type", "application/x-www-form-urlencoded", "Sec-Fetch-Site", "same-origin")
+	refused("another nonce", victim.send(t, "GET", answered.header.Get("Location"), ""), 502, "id_token")
 	refused("a refusal", victim.send(t, "GET", with(victim.atProvider(t, "/signin", "bob@example.com"), "error", "access_denied"), ""), 403, "provider_refused")
 
 	good := victim.atProvider(t, "/signin", "bob@example.com")

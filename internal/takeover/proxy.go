@@ -75,7 +75,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	defer context.AfterFunc(p.ctx, cancel)() // a tunnel outlives what net/http knows of its connection
+	defer context.AfterFunc(p.ctx, cancel)() //nolint:contextcheck // Close ends tunnels, of which net/http knows nothing any more
 	d := net.Dialer{Timeout: dialTimeout}
 	there, err := d.DialContext(ctx, "tcp", to)
 	if err != nil {
