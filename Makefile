@@ -1,7 +1,7 @@
 # Everything that is done with this repository, in one word each. Nothing but Go is needed; race wants a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run dev test test-script test-browser test-crash test-power test-sdk race fuzz bench bench-results lint fmt generate verify cover size cross check
+.PHONY: help build run dev test test-script test-browser test-crash test-power test-sdk test-npm race fuzz bench bench-results lint fmt generate verify cover size cross check
 
 # The linters stand in a module of their own: what they depend on is not what the server depends on.
 LINT := go tool -modfile=tools/go.mod golangci-lint
@@ -35,6 +35,10 @@ test-browser: ## the pages in a real browser against the real binary; takes npm 
 	CGO_ENABLED=0 go build -o bin/ ./cmd/heliograph
 	testdata/browser/install.sh
 	HELIOGRAPH=$(CURDIR)/bin/heliograph npm --prefix testdata/browser test
+
+test-npm: ## the npm package heliograph-test, with Node alone
+	CGO_ENABLED=0 go build -o bin/ ./cmd/heliograph
+	HELIOGRAPH=$(CURDIR)/bin/heliograph npm --prefix npm/heliograph-test test
 
 race: ## every test under the race detector, in another order each time
 	go test -race -shuffle=on ./...

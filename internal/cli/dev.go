@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,7 +23,8 @@ need to trust its certificate, whose path is printed (NODE_EXTRA_CA_CERTS=… fo
 
 Without --data everything is kept in a temporary folder and removed at the end.`,
 		Example: `  heliograph dev
-  heliograph dev --data ./heliograph-data --drive demo=./files`,
+  heliograph dev --data ./heliograph-data --drive demo=./files
+  heliograph dev --http 127.0.0.1:0 --output json   # for a program that starts it`,
 		Args: cobra.NoArgs,
 	}
 	config.AddFlags(c.Flags(), config.Dev)
@@ -33,6 +36,10 @@ Without --data everything is kept in a temporary folder and removed at the end.`
 
 // welcome prints what a client needs to paste.
 func (t *tool) welcome(a *app.App, took time.Duration) {
+	if t.asJSON() {
+		t.welcomeProgram(a, took)
+		return
+	}
 	t.printf("heliograph dev is ready (%d ms)\n\n", took.Milliseconds())
 	t.printf("  Graph    %s/v1.0\n", a.URL())
 	if secure := a.SecureURL(); secure != "" && secure != a.URL() {
@@ -57,4 +64,13 @@ func (t *tool) welcome(a *app.App, took time.Duration) {
   heliograph publish users/demo/messages/1 --data '{"subject":"Hello"}'%[1]s
 
 `, server)
+}
+
+// welcomeProgram says the same in one line, for the program that has started the server.
+func (t *tool) welcomeProgram(a *app.App, took time.Duration) {
+	_ = json.NewEncoder(t.Out).Encode(map[string]any{ // who started us and does not listen need not be told
+		"url": a.URL(), "secureUrl": a.SecureURL(), "ca": a.CACertificate(), "tenant": a.Issuer().DefaultTenant(),
+		"tokenUrl": fmt.Sprintf("%s/%s/oauth2/v2.0/token", a.URL(), a.Issuer().DefaultTenant()),
+		"data":     a.DataDir(), "readyMs": took.Milliseconds(),
+	})
 }
