@@ -70,7 +70,8 @@
 // tokens out in development, [heliograph.dev/internal/signin] lets people in who look at the pages, and [heliograph.dev/internal/throttle] says when an application calls too often.
 // [heliograph.dev/internal/subscribe] judges, proves the endpoint, keeps the subscription (in
 // the form of [heliograph.dev/internal/subscribe/record]), tells its owner what becomes of it and ends it, as
-// [heliograph.dev/internal/lifecycle] says when. What can be subscribed to, and everything else
+// [heliograph.dev/internal/lifecycle] says when; what reports of lost access mean for it is said by
+// [heliograph.dev/internal/access]. What can be subscribed to, and everything else
 // that Microsoft changes from time to time, is data in [heliograph.dev/internal/catalog], whose paths
 // [heliograph.dev/internal/odata] parses. What a subscription's filter lets through is decided by
 // [heliograph.dev/internal/odata/filter], by the values of [heliograph.dev/internal/odata/edm].

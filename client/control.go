@@ -42,6 +42,46 @@ func (c *Client) MintToken(ctx context.Context, r TokenRequest) (Token, error) {
 	return t, err
 }
 
+// SendLifecycle sends a lifecycle notification to a subscription: missed, subscriptionRemoved or reauthorizationRequired,
+// whatever its resource has. Unless keep is set, a subscription that is said to be removed is. It returns the id of the
+// notification's change; the caller needs Heliograph.Control.
+func (c *Client) SendLifecycle(ctx context.Context, id, event string, keep bool) (string, error) {
+	var sent struct {
+		ID string `json:"id"`
+	}
+	body := map[string]any{"event": event}
+	if keep {
+		body["keep"] = true
+	}
+	err := c.do(ctx, call{method: http.MethodPost, path: "/control/v1/subscriptions/" + url.PathEscape(id) + "/lifecycle", body: body}, &sent)
+	return sent.ID, err
+}
+
+// AccessChange says whose access was lost or restored.
+type AccessChange struct {
+	// Change is consentRevoked, userDisabled, userDeleted, tenantDeleted, membershipLost or restored.
+	Change string `json:"change"`
+	Tenant string `json:"tenant,omitempty"` // the caller's when it is empty
+	User   string `json:"user,omitempty"`
+	App    string `json:"app,omitempty"`
+	// Resource is what the user is no member of any more: teams/{id}, chats/{id}.
+	Resource string `json:"resource,omitempty"`
+}
+
+// Affected is what was done to subscriptions.
+type Affected struct {
+	Challenged int `json:"challenged"`
+	Removed    int `json:"removed"`
+	Resumed    int `json:"resumed"`
+}
+
+// ReportAccess tells the server whose access was lost or restored. The caller needs Heliograph.Control.
+func (c *Client) ReportAccess(ctx context.Context, change AccessChange) (Affected, error) {
+	var did Affected
+	err := c.do(ctx, call{method: http.MethodPost, path: "/control/v1/access", body: change}, &did)
+	return did, err
+}
+
 // Handshake is the exchange in which an endpoint was asked to prove itself.
 type Handshake struct {
 	ID       string    `json:"id"`

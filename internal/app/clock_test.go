@@ -160,3 +160,35 @@ func TestClockFileIsReadBack(t *testing.T) {
 		}
 	}
 }
+
+// TestLostAccessSurvivesARestart reports over the API, and asks again in another life of the server.
+func TestLostAccessSurvivesARestart(t *testing.T) { // contract 7.12, 14.4
+	t.Parallel()
+	dir := t.TempDir()
+	a, err := app.Start(t.Context(), app.Options{Config: dev(dir)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := connect(t, a)
+	hook, _ := listener(t)
+	s := subscribe(t, api, "users/u1/messages", hook, time.Now().Add(time.Hour))
+	lost := client.AccessChange{Change: "consentRevoked", App: s.ApplicationID}
+	if did := ask[client.Affected](t)(api.ReportAccess(t.Context(), lost)); did.Challenged != 1 {
+		t.Errorf("%+v", did)
+	}
+	if err := a.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	api = connect(t, start(t, app.Options{Config: dev(dir)}))
+	refused, _ := errors.AsType[*client.Error](api.ReauthorizeSubscription(t.Context(), s.ID))
+	if refused == nil || refused.Status != http.StatusForbidden || refused.Rule != "access.consent_revoked" {
+		t.Errorf("%+v", refused)
+	}
+	lost.Change = "restored"
+	if did := ask[client.Affected](t)(api.ReportAccess(t.Context(), lost)); did.Resumed != 1 {
+		t.Errorf("%+v", did)
+	}
+	if err := api.ReauthorizeSubscription(t.Context(), s.ID); err != nil {
+		t.Error(err)
+	}
+}

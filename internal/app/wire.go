@@ -327,6 +327,7 @@ func (a *App) setUpAPI(ctx context.Context) error {
 			return err
 		}
 	}
+	opts.Access, opts.Provoker = a.parts.subscriptions, a.parts.subscriptions
 	if a.movable != nil {
 		opts.Clock = a.movable
 	}

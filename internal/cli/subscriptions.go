@@ -151,50 +151,6 @@ func (t *tool) subscriptionGet(to *target) *cobra.Command {
 	}
 }
 
-func (t *tool) subscriptionRenew(to *target) *cobra.Command {
-	var expires string
-	c := &cobra.Command{
-		Use:   "renew ID",
-		Short: "Move a subscription's expiry; this reauthorizes it too",
-		Args:  cobra.ExactArgs(1),
-	}
-	c.Flags().StringVar(&expires, "expires", "1h", "how long it lasts from now: a time span (3d, 12h, 90m) or a moment")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		api, err := t.connect(to)
-		if err != nil {
-			return err
-		}
-		moment, err := until(expires, serverNow(c.Context(), api))
-		if err != nil {
-			return err
-		}
-		s, err := api.UpdateSubscription(c.Context(), args[0], client.Update{ExpirationDateTime: moment})
-		if err != nil {
-			return explain(err)
-		}
-		return t.show(c.Context(), api, s)
-	}
-	return c
-}
-
-func (t *tool) subscriptionReauthorize(to *target) *cobra.Command {
-	return &cobra.Command{
-		Use:   "reauthorize ID",
-		Short: "Let the token at hand stand behind a subscription; its expiry stays",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			api, err := t.connect(to)
-			if err != nil {
-				return err
-			}
-			if err := api.ReauthorizeSubscription(c.Context(), args[0]); err != nil {
-				return explain(err)
-			}
-			return t.done("reauthorized", args[0])
-		},
-	}
-}
-
 func (t *tool) subscriptionDelete(to *target) *cobra.Command {
 	return &cobra.Command{
 		Use:   "delete ID",

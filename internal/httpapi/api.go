@@ -77,6 +77,10 @@ type Options struct {
 	Clock Clock
 	// Faults are what operators may make go wrong on purpose. Nil: there are no such routes.
 	Faults Faults
+	// Access hears of lost and restored access, Provoker sends lifecycle notifications at will. Nil: there are no such
+	// routes.
+	Access   Access
+	Provoker Provoker
 	// Throttle bounds the calls of the Graph API. Nil: there is no bound.
 	Throttle Throttle
 	// Minter makes tokens for POST /control/v1/tokens. Nil: there is no such route.

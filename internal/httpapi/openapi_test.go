@@ -154,6 +154,7 @@ func all(t *testing.T, change ...func(*httpapi.Options)) *bench {
 	s := &sent{}
 	b := newBench(t, append([]func(*httpapi.Options){func(o *httpapi.Options) {
 		o.Clock = still()
+		o.Access, o.Provoker = &office{}, &office{}
 		o.Handshakes, o.Minter, o.Triggers, o.Objects = handshakes(), &mint{}, fixtures(), things{}
 		o.Deliveries, o.Endpoints, o.MayForce, o.Outlines = s, s, true, s
 		o.Follower, o.Changes, o.Pulse, o.Faults = s, s, s, &wrong{}
@@ -330,6 +331,8 @@ func provoke(t *testing.T, o operation, status int) reply {
 		b.api.EndStreams() // or there is no end to it
 	case status == 400:
 		body = "]"
+	case status == 409 && o.id == "provokeLifecycle":
+		body = `{"event":"missed","keep":true}`
 	case status == 401:
 		header[1] = ""
 	case status == 413:

@@ -53,6 +53,9 @@ func (a *API) publish(ctx context.Context, caller *heliograph.Caller, p publicat
 	if len(p.events) == 0 {
 		return r, nil
 	}
+	if isReport(&p.events[0]) {
+		return a.reportEvents(ctx, caller, p)
+	}
 	changes := make([]heliograph.Change, len(p.events))
 	for i := range p.events {
 		change, err := a.change(caller, &p.events[i])

@@ -117,7 +117,7 @@ func (a *API) routes() []route {
 			route{graph, http.MethodGet, objectPath, signedIn, unlimited, a.object}, // all paths that are nothing else
 			route{control, http.MethodPost, "objects/forget", operator, unlimited, do(readNothing, nothing(a.forgetSync), done)})
 	}
-	return slices.Concat(table, a.deliveryRoutes(), a.watchRoutes(), a.faultRoutes())
+	return slices.Concat(table, a.deliveryRoutes(), a.lifeRoutes(), a.watchRoutes(), a.faultRoutes())
 }
 
 // faultRoutes are about what goes wrong on purpose.
@@ -131,6 +131,18 @@ func (a *API) faultRoutes() []route {
 		{control, http.MethodDelete, "faults", operator, unlimited, do(readNothing, nothing(a.clearFaults), done)},
 		{control, http.MethodDelete, "faults/{id}", operator, unlimited, do(readID, nothing(a.removeFault), done)},
 	}
+}
+
+// lifeRoutes are about what becomes of subscriptions without their owners.
+func (a *API) lifeRoutes() (table []route) {
+	if a.opts.Access != nil {
+		table = append(table, route{control, http.MethodPost, "access", operator, unlimited, do(a.readReport, a.report, reported)})
+	}
+	if a.opts.Provoker != nil {
+		table = append(table,
+			route{control, http.MethodPost, "subscriptions/{id}/lifecycle", operator, unlimited, do(a.readProvoke, a.opts.Provoker.Provoke, provoked)})
+	}
+	return table
 }
 
 // watchRoutes are for who looks on: the pages, and operators.

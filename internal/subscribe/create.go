@@ -24,6 +24,7 @@ func (s *Service) Create(ctx context.Context, caller *heliograph.Caller, r Creat
 			return s.prove(ctx, d, r.RequestID, endpointsOf(&d.sub))
 		},
 		s.keep,
+		func(ctx context.Context, d *draft) error { return s.stillBarred(ctx, &d.sub) },
 	}
 	for _, step := range steps {
 		if err := step(ctx, d); err != nil {
@@ -70,6 +71,7 @@ func (s *Service) draft(operation string, caller *heliograph.Caller) *draft {
 		catalog:   s.options.Catalog,
 		strict:    s.options.Strict,
 		checkURL:  s.options.Endpoints.CheckURL,
+		bars:      s.options.Registry.bars,
 		now:       s.now(),
 		caller:    caller,
 	}

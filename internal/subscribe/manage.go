@@ -118,6 +118,9 @@ func (s *Service) change(ctx context.Context, caller *heliograph.Caller, id heli
 		err = s.write(ctx, &d.sub, revision)
 		if err == nil {
 			s.tellHurry(ctx, d)
+			if err := s.stillBarred(ctx, &d.sub); err != nil {
+				return nil, err
+			}
 			return &d.sub, nil
 		}
 		if heliograph.KindOf(err) != heliograph.Conflict {

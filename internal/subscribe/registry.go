@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/access"
 	"heliograph.dev/internal/subscribe/record"
 )
 
@@ -36,6 +37,8 @@ type Registry struct {
 	tenants map[heliograph.TenantID]*tenantLists
 	steps   stepHeap
 	spread  map[string]*spread // counters over all tenants, by name
+	// standing are the reports of lost access.
+	standing map[heliograph.TenantID]*standing
 	// soonest has room for one signal: the earliest step has changed.
 	soonest chan struct{}
 }
@@ -58,6 +61,7 @@ type tenantLists struct {
 	tenant heliograph.TenantID
 	apps   map[heliograph.AppID]*roll
 	users  map[heliograph.ObjectID]*roll // those made with a user's token
+	owners map[heliograph.ObjectID]*roll // those of a user's resources, whoever made them
 }
 
 // Plan says when something is to be done with a subscription next. It is pure.
@@ -67,10 +71,11 @@ type Plan func(s *heliograph.Subscription) time.Time
 func NewRegistry(plan Plan, sink Sink, logger *slog.Logger) *Registry {
 	return &Registry{
 		plan: plan, sink: sink, logger: logger,
-		byID:    make(map[heliograph.SubscriptionID]*entry),
-		tenants: make(map[heliograph.TenantID]*tenantLists),
-		spread:  make(map[string]*spread),
-		soonest: make(chan struct{}, 1),
+		byID:     make(map[heliograph.SubscriptionID]*entry),
+		tenants:  make(map[heliograph.TenantID]*tenantLists),
+		spread:   make(map[string]*spread),
+		standing: make(map[heliograph.TenantID]*standing),
+		soonest:  make(chan struct{}, 1),
 	}
 }
 
@@ -80,6 +85,10 @@ func (r *Registry) Apply(records []heliograph.Record) {
 		rec := &records[i]
 		if strings.HasPrefix(rec.Name, counterAllPrefix) {
 			r.counted(rec)
+			continue
+		}
+		if strings.HasPrefix(rec.Name, reportPrefix) {
+			r.reported(rec)
 			continue
 		}
 		id, ok := record.ParseName(rec.Name)
@@ -144,13 +153,16 @@ func (r *Registry) schedule(e *entry) {
 func (r *Registry) enlist(e *entry, s *heliograph.Subscription) {
 	t := r.tenants[s.Tenant]
 	if t == nil {
-		t = &tenantLists{tenant: s.Tenant, apps: make(map[heliograph.AppID]*roll), users: make(map[heliograph.ObjectID]*roll)}
+		t = &tenantLists{tenant: s.Tenant, apps: make(map[heliograph.AppID]*roll), users: make(map[heliograph.ObjectID]*roll), owners: make(map[heliograph.ObjectID]*roll)}
 		r.tenants[s.Tenant] = t
 	}
 	e.tenant = t
 	rollOf(t.apps, s.App).add(e)
 	if s.Delegated {
 		rollOf(t.users, s.Creator).add(e)
+	}
+	if owner := access.Owner(s.Path); owner != "" {
+		rollOf(t.owners, owner).add(e)
 	}
 }
 
@@ -171,6 +183,9 @@ func (r *Registry) remove(id heliograph.SubscriptionID, revision uint64) {
 	dropGone(e.tenant.apps, s.App)
 	if s.Delegated {
 		dropGone(e.tenant.users, s.Creator)
+	}
+	if owner := access.Owner(s.Path); owner != "" {
+		dropGone(e.tenant.owners, owner)
 	}
 	if len(e.tenant.apps) == 0 {
 		delete(r.tenants, e.tenant.tenant)

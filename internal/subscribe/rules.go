@@ -31,6 +31,7 @@ func createRules() []rule {
 		{"change type of resource", changeTypeOfResource},
 		{"permission", permission},
 		{"own mailbox", ownMailbox},
+		{"not barred", notBarred},
 		{"expiration", expiration},
 		{"lifecycle url required", lifecycleURLRequired},
 		{"client state", clientState},
@@ -50,6 +51,7 @@ func updateRules() []rule {
 		{"something to update", somethingToUpdate},
 		{"notification url", notificationURL},
 		{"permission", permission},
+		{"not barred", notBarred},
 		{"not after a reauthorize", notAfterReauthorize},
 		{"expiration", expiration},
 		{"lifecycle url required", lifecycleURLRequired},
@@ -61,6 +63,7 @@ func updateRules() []rule {
 func reauthorizeRules() []rule {
 	return []rule{
 		{"permission", permission},
+		{"not barred", notBarred},
 		{"not after a renewal", notAfterRenewal},
 	}
 }
@@ -72,6 +75,7 @@ type draft struct {
 	catalog   *catalog.Catalog
 	strict    bool
 	checkURL  func(string) error
+	bars      func(*heliograph.Caller, string) heliograph.Reason // why somebody is kept from a path, or nothing
 	now       time.Time
 	caller    *heliograph.Caller
 	beta      bool

@@ -17,6 +17,7 @@
 //	uniq.<hash>       the id of the subscription that holds this application, creator, change types and resource
 //	quota.<hash>      how many subscriptions have a place in a quota, as a decimal number
 //	quota.all.<hash>  the tenant's part of a quota that is counted over all tenants
+//	access.<hash>     a report of lost access that stands, as JSON (package access)
 //
 // The records are the truth. The Registry is their image in memory, fed by the engine's watch: by id, by
 // application and by user for lists, by expiry. Get, Update and Delete read the records themselves.
