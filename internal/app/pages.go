@@ -9,6 +9,7 @@ import (
 
 	"heliograph.dev"
 	"heliograph.dev/internal/deliveries"
+	"heliograph.dev/internal/health"
 	"heliograph.dev/internal/httpapi"
 	"heliograph.dev/internal/identity/devissuer"
 	"heliograph.dev/internal/pages"
@@ -24,6 +25,7 @@ const (
 
 // setUpPages lets browsers see the pages, beside what else answers: in development, and where people can sign in.
 func (a *App) setUpPages(opts *httpapi.Options) error {
+	opts.Health = health.Rules(a.parts.catalog.Profile().Endpoint)
 	o := pages.Options{TrustedProxies: a.cfg.Listen.TrustedProxies, Logger: a.log}
 	switch {
 	case a.isDev():

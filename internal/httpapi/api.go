@@ -13,6 +13,7 @@ import (
 
 	"heliograph.dev"
 	"heliograph.dev/internal/faults"
+	"heliograph.dev/internal/health"
 	"heliograph.dev/internal/subscribe"
 )
 
@@ -103,6 +104,8 @@ type Options struct {
 	Follower Follower
 	Changes  Changes
 	Pulse    Pulse
+	// Health are the rules by which endpoints are judged.
+	Health health.Rules
 	// Pages is what a browser is shown at /. Nil: a list of addresses.
 	Pages http.Handler
 	// MayForce lets operators force the state of an endpoint.

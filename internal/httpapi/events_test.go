@@ -13,6 +13,7 @@ import (
 	"heliograph.dev"
 	"heliograph.dev/internal/clock"
 	"heliograph.dev/internal/deliveries"
+	"heliograph.dev/internal/health"
 	"heliograph.dev/internal/httpapi"
 	"heliograph.dev/internal/pulse"
 )
@@ -35,6 +36,8 @@ func (s *sent) Recent(_ context.Context, _ *heliograph.Caller, q httpapi.Changes
 func (*sent) Steps() []pulse.Step {
 	return []pulse.Step{{At: start(), Changes: 4, Delivered: 3, Failed: 2, GivenUp: 1, Median: 1500 * time.Microsecond, Late: time.Second}}
 }
+
+func (*sent) Delays() (median, late time.Duration) { return 2 * time.Millisecond, 3 * time.Millisecond }
 
 func (*sent) StepLength() (time.Duration, int) { return 10 * time.Second, 180 }
 
@@ -206,13 +209,13 @@ func TestChangesAreListed(t *testing.T) {
 
 func TestPulseIsShown(t *testing.T) {
 	t.Parallel()
-	b := all(t)
+	b := all(t, func(o *httpapi.Options) { o.Health = health.Rules{SlowShare: 0.1, SlowOver: 3 * time.Second} })
 	r := b.send("GET", "/control/v1/pulse", "", "Authorization", "Bearer operator")
-	sameJSON(t, r.body, `{"now":"2026-11-22T10:30:00Z","stepSeconds":10,"steps":180,
+	sameJSON(t, r.body, `{"now":"2026-11-22T10:30:00Z","stepSeconds":10,"steps":180,"medianMs":2,"lateMs":3,
 		"value":[{"at":"2026-11-22T10:30:00Z","changes":4,"delivered":3,"failed":2,"givenUp":1,"medianMs":1.5,"lateMs":1000}]}`)
 	r = b.send("GET", "/control/v1/endpoints/history", "", "Authorization", "Bearer operator")
 	sameJSON(t, r.body, `{"value":[{"endpoint":"https://hook.example/","points":[
-		{"at":"2026-11-22T10:30:00Z","state":"healthy","answers":20,"late":0.5,"beyond":0,"failuresInARow":3,"pendingInMemory":0,"parked":true}]}]}`)
+		{"at":"2026-11-22T10:30:00Z","state":"healthy","answers":20,"late":0.5,"beyond":0,"failuresInARow":3,"pendingInMemory":0,"parked":true}]}],"rules":{"slowShare":0.1,"slowMs":3000,"dropShare":0,"dropMs":0}}`)
 }
 
 func TestBrowsersAreShownThePages(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 // Pulse tells how the server and its endpoints did lately.
 type Pulse interface {
 	Steps() []pulse.Step
+	Delays() (median, late time.Duration)
 	StepLength() (each time.Duration, most int)
 	Histories() []pulse.History
 }
@@ -20,6 +21,8 @@ type pulseView struct {
 	Now         string     `json:"now"`
 	StepSeconds float64    `json:"stepSeconds"`
 	Steps       int        `json:"steps"`
+	MedianMS    float64    `json:"medianMs"`
+	LateMS      float64    `json:"lateMs"`
 	Value       []stepView `json:"value"`
 }
 
@@ -52,6 +55,8 @@ type pointView struct {
 func (a *API) pulse(context.Context, *heliograph.Caller, none) (pulseView, error) {
 	each, most := a.opts.Pulse.StepLength()
 	v := pulseView{Now: stamp(a.opts.Now()), StepSeconds: each.Seconds(), Steps: most, Value: []stepView{}}
+	median, late := a.opts.Pulse.Delays()
+	v.MedianMS, v.LateMS = milliseconds(median), milliseconds(late)
 	for _, s := range a.opts.Pulse.Steps() {
 		v.Value = append(v.Value, stepView{
 			At: stamp(s.At), Changes: s.Changes, Delivered: s.Delivered, Failed: s.Failed, GivenUp: s.GivenUp,
@@ -67,7 +72,7 @@ func (a *API) histories(context.Context, *heliograph.Caller, none) ([]pulse.Hist
 	return a.opts.Pulse.Histories(), nil
 }
 
-func listedHistories(_ *exchange, list []pulse.History) answer {
+func listedHistories(x *exchange, list []pulse.History) answer {
 	value := make([]historyView, len(list))
 	for i := range list {
 		value[i] = historyView{Endpoint: list[i].Endpoint, Points: []pointView{}}
@@ -78,5 +83,16 @@ func listedHistories(_ *exchange, list []pulse.History) answer {
 			})
 		}
 	}
-	return answer{status: http.StatusOK, body: map[string]any{"value": value}}
+	return answer{status: http.StatusOK, body: map[string]any{"value": value, "rules": rulesView{
+		SlowShare: x.api.opts.Health.SlowShare, SlowMS: milliseconds(x.api.opts.Health.SlowOver),
+		DropShare: x.api.opts.Health.DropShare, DropMS: milliseconds(x.api.opts.Health.DropOver),
+	}}}
+}
+
+// rulesView says when an endpoint is slow or dropping: when a larger share of its answers took longer.
+type rulesView struct {
+	SlowShare float64 `json:"slowShare"`
+	SlowMS    float64 `json:"slowMs"`
+	DropShare float64 `json:"dropShare"`
+	DropMS    float64 `json:"dropMs"`
 }

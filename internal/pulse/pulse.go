@@ -81,6 +81,20 @@ func (b *Book) Steps() []Step {
 	return out
 }
 
+// Delays are how long notifications took over all steps, as Median and Late of a Step.
+func (b *Book) Delays() (median, late time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	newest := b.number(b.now())
+	var all delays
+	for i := range b.steps {
+		if t := &b.steps[i]; t.number > newest-int64(len(b.steps)) && t.number <= newest {
+			all.merge(&t.delays)
+		}
+	}
+	return all.quantile(0.5), all.quantile(0.95)
+}
+
 // StepLength is how long a step is, and how many there are.
 func (b *Book) StepLength() (each time.Duration, most int) { return b.limits.Step, b.limits.Steps }
 
@@ -148,6 +162,13 @@ func (d *delays) add(delay time.Duration) {
 	}
 	d.classes[class]++
 	d.count++
+}
+
+func (d *delays) merge(other *delays) {
+	for class, n := range other.classes {
+		d.classes[class] += n
+	}
+	d.count += other.count
 }
 
 // quantile returns the middle of the class in which the share is reached.

@@ -50,6 +50,14 @@ func TestStepsCount(t *testing.T) {
 	if !near(first.Median, 10*time.Millisecond) || !near(first.Late, time.Second) {
 		t.Errorf("half within %v, 95 of 100 within %v", first.Median, first.Late)
 	}
+	attempted(b, clock, heliograph.Delivered, 10*time.Millisecond)
+	if median, late := b.Delays(); !near(median, 10*time.Millisecond) || !near(late, time.Second) {
+		t.Errorf("of all, half within %v, 95 of 100 within %v", median, late)
+	}
+	clock.Time = clock.Add(time.Minute)
+	if median, late := b.Delays(); median != 0 || late != 0 {
+		t.Errorf("what is forgotten took %v, %v", median, late)
+	}
 	if second.GivenUp != 1 || second.Median != 0 || !second.At.Equal(first.At.Add(20*time.Second)) {
 		t.Errorf("second %+v", second)
 	}

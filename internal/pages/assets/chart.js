@@ -46,7 +46,7 @@ export function bars(pulse, { height = 72 } = {}) {
 const spanOf = (ms) => `${Math.round(ms / 60_000)} min`;
 
 /** How large a share of an endpoint's answers came late, over time, with the shares at which it is called slow. */
-export function health(points, nowMs, { rules = null } = {}) {
+export function health(points, nowMs, rules) {
   const age = points.length > 0 ? (nowMs - Date.parse(points[0].at)) / 60_000 : 0;
   const minutes = age > 9 ? 30 : age > 4 ? 10 : 5;
   const [width, height, left, bottom] = [640, 150, 40, 26];
@@ -63,7 +63,7 @@ export function health(points, nowMs, { rules = null } = {}) {
   });
   const last = seen.at(-1);
   const label = last
-    ? `The last ${minutes} minutes: now ${percent(last.late)} of ${plural(last.answers, 'answer')} late, ${percent(last.beyond)} beyond the time-out, ${last.state}`
+    ? `The last ${minutes} minutes: now ${percent(last.late)} of ${plural(last.answers, 'answer')} late, ${percent(last.beyond)} far too late, ${last.state}`
     : 'Nothing is known yet: a point is taken every ten seconds';
   const grid = [0, 0.25, 0.5, 0.75, 1].map((share) => [
     s('line', { x1: left, x2: width - 8, y1: y(share), y2: y(share), class: 'grid' }),
@@ -72,7 +72,7 @@ export function health(points, nowMs, { rules = null } = {}) {
     x: x(nowMs - back * 60_000), y: height - 5, class: 'axis', 'text-anchor': back === 0 ? 'end' : back === minutes ? 'start' : 'middle',
   }, back === 0 ? 'now' : `-${back} min`));
   return s('svg', { viewBox: `0 0 ${width} ${height}`, class: 'plot', role: 'img', 'aria-label': label },
-    grid, times, rules && s('line', { x1: left, x2: width - 8, y1: y(rules.slow), y2: y(rules.slow), class: 'threshold' }),
+    grid, times, rules && ['slow', 'drop'].map((k) => s('line', { x1: left, x2: width - 8, y1: y(rules[`${k}Share`]), y2: y(rules[`${k}Share`]), class: `threshold ${k}` })),
     s('path', { d: area, class: 'area-late' }),
     s('path', { d: line('late'), class: 'line-late' }),
     s('path', { d: line('beyond'), class: 'line-beyond' }),

@@ -22,7 +22,7 @@ export default {
     const latest = h('ol', { class: 'deliveries short', 'aria-label': 'Latest deliveries' });
     const trouble = h('ul', { class: 'trouble' });
     document.title = 'Overview · Heliograph';
-    put(main, hero, tiles, start, h('div', { class: 'two' },
+    put(main, hero, tiles, start, h('div', { class: 'two first' },
       panel('Latest deliveries', latest, h('p', { class: 'more' }, h('a', { href: '#/deliveries' }, 'All deliveries'))),
       panel('Needs attention', trouble)));
     const seen = {};
@@ -58,13 +58,12 @@ async function part(seen, name, promise) {
 }
 
 function totals(pulse) {
-  const t = { delivered: 0, failed: 0, givenUp: 0, changes: 0, median: 0, late: 0 };
+  const t = { delivered: 0, failed: 0, givenUp: 0, changes: 0, median: pulse ? pulse.medianMs : 0, late: pulse ? pulse.lateMs : 0 };
   for (const step of pulse ? pulse.value : []) {
     t.delivered += step.delivered;
     t.failed += step.failed;
     t.givenUp += step.givenUp;
     t.changes += step.changes;
-    if (step.delivered > 0) [t.median, t.late] = [step.medianMs, step.lateMs];
   }
   return t;
 }
