@@ -54,9 +54,6 @@ export function tick() {
   }
 }
 
-/** An id, shortened for the eye; the whole of it is its title. */
-export function shortId(id) { return h('code', { class: 'id', title: id }, String(id).slice(0, 8)); }
-
 export function number(n) { return n >= 10_000 ? `${(n / 1000).toFixed(n < 100_000 ? 1 : 0)}k` : String(n); }
 
 export function plural(n, one, many = `${one}s`) { return `${number(n)} ${n === 1 ? one : many}`; }
