@@ -79,8 +79,8 @@
 // # What is kept
 //
 // [heliograph.dev/internal/engine] keeps what must survive, on NATS JetStream: the log of changes (in the form of
-// [heliograph.dev/internal/engine/frame]), the backlog of ill endpoints, and records, all of it sealed. It is the only
-// package that knows NATS.
+// [heliograph.dev/internal/engine/frame]), the backlog of ill endpoints, and records, all of it sealed; a backup has the form of
+// [heliograph.dev/internal/engine/archive]. It is the only package that knows NATS.
 //
 // Where several servers share a store, each tenant's partition is worked by one of them at a time: which, and for how
 // long it may, is what [heliograph.dev/internal/owner] sees to.

@@ -52,6 +52,7 @@ func house() map[string]room {
 		"content":             {pure, "heliograph catalog odata rawjson"},
 		"deliveries":          {pure, "heliograph"},
 		"docs/reference":      {pure, ""},
+		"engine/archive":      {pure, ""},
 		"engine/frame":        {pure, "heliograph"},
 		"fixture":             {pure, "heliograph catalog odata"},
 		"faults":              {pure, "heliograph"},
@@ -81,7 +82,7 @@ func house() map[string]room {
 		"cloudevents":        {edge, "heliograph rawjson"},
 		"config":             {edge, "heliograph"},
 		"doctor":             {edge, "heliograph junit outbound seal seal/token"},
-		"engine":             {edge, "heliograph clock engine/frame"},
+		"engine":             {edge, "heliograph clock engine/archive engine/frame"},
 		"httpapi":            {edge, "heliograph access batch clock cloudevents deliver deliveries docs/reference faults fixture health lifecycle objects origin pulse rawjson subscribe"},
 		"identity":           {edge, "heliograph"},
 		"identity/devissuer": {edge, "heliograph origin"},
@@ -105,10 +106,10 @@ func house() map[string]room {
 		"telemetry/trace":    {edge, "heliograph clock deliver ingest telemetry"},
 
 		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine faults fixture health httpapi identity identity/devissuer ingest " +
-			"localca match objects outbound owner pages pulse retry seal seal/recent seal/token seal/vault signin source/drive subscribe telemetry telemetry/trace throttle"},
+			"localca match objects outbound owner pages pulse retry seal seal/keyfile seal/recent seal/token seal/vault signin source/drive subscribe telemetry telemetry/trace throttle"},
 
 		"heliographtest": {tool, "app client config identity/devissuer outcome"},
-		"cli":            {tool, "heliograph app client clock config doctor listen localca outbound receiver scenario seal seal/vault takeover telemetry trust"},
+		"cli":            {tool, "heliograph app client clock config doctor engine engine/archive listen localca outbound receiver scenario seal seal/vault takeover telemetry trust"},
 		"cmd/heliograph": {tool, "cli"},
 	}
 }

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs what a user could type (testdata/script). Beside the heliograph command, scripts have
 //
 //	hardcoded         an application with Microsoft's names written into it
-//	server            start a development server and point the command at it
+//	server [DIR]      start a development server, with its data there, and point the command at it
 //	receiver          start a receiver at $RECEIVER, which refuses the handshake at /refuse and keeps nothing of what
 //	                  comes to /quiet
 //	received RESOURCE wait until the receiver has a notification of the resource
@@ -68,8 +68,11 @@ func condition(name string) (bool, error) {
 
 type receiverKey struct{}
 
-func startServer(ts *testscript.TestScript, _ bool, _ []string) {
+func startServer(ts *testscript.TestScript, _ bool, args []string) {
 	cfg := config.Default(config.Dev)
+	if len(args) == 1 {
+		cfg.Data = ts.MkAbs(args[0])
+	}
 	cfg.Listen.HTTP, cfg.Listen.HTTPS = "127.0.0.1:0", ""
 	server, err := app.Start(context.Background(), app.Options{Config: cfg})
 	ts.Check(err)

@@ -102,26 +102,11 @@ func (a *App) loadCatalog(context.Context) (err error) {
 }
 
 func (a *App) openEngine(ctx context.Context) error {
-	opts := engine.Options{
-		Dir: a.cfg.Data, NATS: a.cfg.NATS.URL, Credentials: a.cfg.NATS.Credentials,
-		Partitions: a.cfg.Store.Partitions, Shards: a.cfg.Store.Shards, Replicas: a.cfg.Store.Replicas,
-		MaxLogBytes: int64(a.cfg.Store.MaxLogBytes), MinFreeBytes: uint64(a.cfg.Store.MinFreeBytes), //nolint:gosec // validated
-		AcceptLazySync: a.cfg.NATS.AcceptLazyFsync, Vault: a.openVault, Logger: a.log, Now: a.clock.Now,
+	opts, err := engineOptions(&a.cfg)
+	if err != nil {
+		return err
 	}
-	if a.cfg.Cluster.Name != "" {
-		var err error
-		if opts.Cluster, err = nodeOf(&a.cfg.Cluster); err != nil {
-			return err
-		}
-	}
-	if a.cfg.NATS.CA != "" {
-		roots, err := certPool(a.cfg.NATS.CA)
-		if err != nil {
-			return err
-		}
-		opts.TLS = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	}
-	var err error
+	opts.Vault, opts.Logger, opts.Now = a.openVault, a.log, a.clock.Now
 	if a.parts.engine, err = engine.Open(ctx, opts); err != nil {
 		return err
 	}
@@ -298,7 +283,7 @@ func (a *App) setUpAPI(ctx context.Context) error {
 	opts := httpapi.Options{
 		Authenticator: a.parts.verifier, Subscriptions: a.parts.subscriptions, Handshakes: handshakes{a.parts.subscriptions.Handshakes(), a.parts.peers}, Advice: a.advice,
 		Deliveries: looking, Follower: looking, Changes: looking, Pulse: a.parts.pulse,
-		Endpoints: looking, MayForce: a.isDev(), Outlines: a.parts.subscriptions,
+		Backups: backups{a.parts.engine, a.opts.Version}, Endpoints: looking, MayForce: a.isDev(), Outlines: a.parts.subscriptions,
 		Resources: a.parts.catalog, Ingest: a.accepting(), Ready: a.ready, Metrics: a.parts.metrics.Registry(), Profiler: telemetry.Profiler(),
 		TrustedProxies: a.cfg.Listen.TrustedProxies, Node: a.node(), Version: a.opts.Version,
 		Limits: httpapi.Limits{

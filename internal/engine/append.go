@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -78,12 +79,12 @@ func (e *Engine) Append(ctx context.Context, partition int, changes []heliograph
 	case <-e.life.Done():
 		return 0, unavailable(errClosed)
 	}
-	return e.appendFrame(ctx, p, changes)
+	return e.appendFrame(ctx, p, e.o.Now(), changes)
 }
 
-func (e *Engine) appendFrame(ctx context.Context, p *partition, changes []heliograph.Change) (uint64, error) {
+func (e *Engine) appendFrame(ctx context.Context, p *partition, written time.Time, changes []heliograph.Change) (uint64, error) {
 	var err error
-	p.header.Written = e.o.Now()
+	p.header.Written = written
 	if p.buf, err = frame.Append(p.buf[:0], p.header, changes); err != nil {
 		return 0, fmt.Errorf("append: %w", err)
 	}

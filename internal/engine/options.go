@@ -35,6 +35,10 @@ type Options struct {
 	// without a vault stays without, and one that was made with one cannot be opened without.
 	Vault func(isNew bool) (Vault, error)
 
+	// Restoring opens a store for Restore, and makes a new one such that it is opened for nothing else before Restore is
+	// done.
+	Restoring bool
+
 	// MaxLogBytes bounds the change log, 0 does not.
 	MaxLogBytes int64
 	// MinFreeBytes is the free space of Dir's disk below which no changes are taken; 0 is 512 MiB. A disk that

@@ -25,6 +25,8 @@ type settings struct {
 	Partitions int    `json:"partitions"`
 	Shards     int    `json:"shards"`
 	Witness    []byte `json:"witness,omitempty"`
+	// Restoring says that a backup is being restored, or was by half.
+	Restoring bool `json:"restoring,omitempty"`
 }
 
 // unlock opens the vault, and finds out whether it is the store's.
@@ -67,7 +69,7 @@ func (e *Engine) settings(ctx context.Context) (kept settings, revision uint64, 
 func (e *Engine) settle(ctx context.Context) (settings, error) {
 	kept, _, err := e.settings(ctx)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		mine := settings{Schema: schema, Partitions: max(e.o.Partitions, 1), Shards: max(e.o.Shards, 1)}
+		mine := settings{Schema: schema, Partitions: max(e.o.Partitions, 1), Shards: max(e.o.Shards, 1), Restoring: e.o.Restoring}
 		err = e.keep(ctx, mine, 0)
 		if err == nil {
 			return mine, nil
@@ -120,6 +122,9 @@ func (e *Engine) compatible(kept settings) error {
 	case e.o.Shards != 0 && e.o.Shards != kept.Shards:
 		return heliograph.Errorf(heliograph.Invalid, "store.shards",
 			"the store was made with %d shards and cannot be opened with %d: a tenant's place would change", kept.Shards, e.o.Shards)
+	case kept.Restoring && !e.o.Restoring:
+		return heliograph.Errorf(heliograph.Invalid, "store.restoring",
+			"a backup is being restored into the store, or that was broken off: then begin with an empty one")
 	case e.o.Vault == nil && kept.Witness != nil:
 		return heliograph.Errorf(heliograph.Invalid, "store.sealed", "the store is sealed: it cannot be opened without its key")
 	case e.o.Vault != nil && kept.Witness == nil:

@@ -106,6 +106,8 @@ type Options struct {
 	Pulse    Pulse
 	// Health are the rules by which endpoints are judged.
 	Health health.Rules
+	// Backups is behind GET /control/v1/backup. Nil: there is no such route.
+	Backups Backups
 	// Pages is what a browser is shown at /. Nil: a list of addresses.
 	Pages http.Handler
 	// MayForce lets operators force the state of an endpoint.
@@ -169,6 +171,7 @@ type API struct {
 	metrics    *metrics
 	diagnostic string
 	streams    *streams
+	backingUp  chan struct{} // holds one while a backup is made
 	controls   []string
 	openAPI    func() (json.RawMessage, error)
 	properties []string
@@ -182,7 +185,7 @@ func New(opts Options) (*API, error) {
 	if opts.Metrics == nil {
 		opts.Metrics = prometheus.NewRegistry()
 	}
-	a := &API{opts: opts, limits: opts.Limits.withDefaults(), create: createShape(), updates: updateShape(), diagnostic: diagnosticOf(opts.Node), streams: newStreams()}
+	a := &API{opts: opts, limits: opts.Limits.withDefaults(), create: createShape(), updates: updateShape(), diagnostic: diagnosticOf(opts.Node), streams: newStreams(), backingUp: make(chan struct{}, 1)}
 	a.properties, a.openAPI = propertyNames(), sync.OnceValues(openAPIAsJSON)
 	var err error
 	if a.metrics, err = newMetrics(opts.Metrics); err != nil {

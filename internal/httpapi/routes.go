@@ -117,6 +117,9 @@ func (a *API) routes() []route {
 			route{graph, http.MethodGet, objectPath, signedIn, unlimited, a.object}, // all paths that are nothing else
 			route{control, http.MethodPost, "objects/forget", operator, unlimited, do(readNothing, nothing(a.forgetSync), done)})
 	}
+	if a.opts.Backups != nil {
+		table = append(table, route{control, http.MethodGet, "backup", operator, unlimited, a.backup})
+	}
 	return slices.Concat(table, a.deliveryRoutes(), a.lifeRoutes(), a.watchRoutes(), a.faultRoutes())
 }
 
