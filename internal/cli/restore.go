@@ -72,10 +72,7 @@ done so since. Stop the old one first.`,
 				return err
 			}
 		}
-		if join {
-			return t.inStore(c.Context(), cfg, keys, (*engine.Engine).AwaitRestored)
-		}
-		return t.restoreFile(c.Context(), cfg, args[0], keys)
+		return t.restoreFile(c.Context(), cfg, args, keys)
 	}
 	return c
 }
@@ -89,7 +86,12 @@ func readBackup(name string) (content archive.Content, err error) {
 	return archive.Read(file, nil)
 }
 
-func (t *tool) restoreFile(ctx context.Context, cfg *config.Config, name string, keys []byte) error {
+// restoreFile restores a file, or is there while another node does.
+func (t *tool) restoreFile(ctx context.Context, cfg *config.Config, args []string, keys []byte) error {
+	if len(args) == 0 {
+		return t.inStore(ctx, cfg, keys, (*engine.Engine).AwaitRestored)
+	}
+	name := args[0]
 	content, err := readBackup(name)
 	if err != nil {
 		return err // before a folder is made

@@ -107,7 +107,7 @@ func (r *restore) open(data []byte, label string) ([]byte, bool, error) {
 	}
 	if err != nil {
 		r.done.Unreadable++
-		return nil, false, nil
+		return nil, false, nil //nolint:nilerr // it was damaged in the store already, and is counted
 	}
 	return opened, true, nil
 }
@@ -167,7 +167,7 @@ func (r *restore) refs(entry archive.Entry) (heliograph.Endpoint, []heliograph.P
 	name, err := base64.RawStdEncoding.DecodeString(entry.Header)
 	if err != nil {
 		r.done.Unreadable++
-		return "", nil, nil
+		return "", nil, nil //nolint:nilerr // it was damaged in the store already, and is counted
 	}
 	endpoint, ok, err := r.open(name, entry.Subject+endpointLabel)
 	if !ok {
@@ -266,7 +266,7 @@ func (w *recordWriter) add(ctx context.Context, entry archive.Entry) error {
 	tenant, name, ok := strings.Cut(entry.Subject, ".")
 	if !ok || checkName(heliograph.TenantID(tenant), name) != nil {
 		w.r.done.Unreadable++
-		return nil
+		return nil //nolint:nilerr // it was damaged in the store already, and is counted
 	}
 	s := w.r.e.shardOf(heliograph.TenantID(tenant))
 	msg := &nats.Msg{Subject: s.subject(heliograph.TenantID(tenant), name), Header: nats.Header{}}
@@ -310,7 +310,7 @@ func (r *restore) addFrame(ctx context.Context, entry archive.Entry) error {
 	source, convErr := strconv.Atoi(strings.TrimPrefix(entry.Subject, changesPrefix))
 	if err != nil || convErr != nil || source < 0 || source >= len(r.from) {
 		r.done.Unreadable++
-		return nil
+		return nil //nolint:nilerr // it was damaged in the store already, and is counted
 	}
 	for p := range r.fills { // what was written earlier stands ahead, whichever partition it is of
 		if f.Written.Sub(r.fills[p].first) > restoreSpan {
@@ -333,7 +333,7 @@ func (r *restore) addFrame(ctx context.Context, entry archive.Entry) error {
 			b.undelivered, b.first = undelivered, f.Written
 		}
 		b.changes, b.size, b.last = append(b.changes, *c), b.size+size, f.Written
-		b.were = append(b.were, heliograph.Position{Sequence: f.Sequence, Index: uint32(i)}) //nolint:gosec // of a frame below 1 MB
+		b.were = append(b.were, heliograph.Position{Sequence: f.Sequence, Index: uint32(i)})
 	}
 	return nil
 }
@@ -361,7 +361,7 @@ func (r *restore) flush(ctx context.Context, p int) error {
 	}
 	for i, was := range b.were {
 		if _, wanted := r.moved[was]; wanted {
-			r.moved[was] = place{p, heliograph.Position{Sequence: seq, Index: uint32(i)}} //nolint:gosec // of a frame below 1 MB
+			r.moved[was] = place{p, heliograph.Position{Sequence: seq, Index: uint32(i)}}
 		}
 	}
 	r.done.Changes += len(b.changes)

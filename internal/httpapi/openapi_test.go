@@ -158,6 +158,7 @@ func all(t *testing.T, change ...func(*httpapi.Options)) *bench {
 		o.Handshakes, o.Minter, o.Triggers, o.Objects = handshakes(), &mint{}, fixtures(), things{}
 		o.Deliveries, o.Endpoints, o.MayForce, o.Outlines = s, s, true, s
 		o.Follower, o.Changes, o.Pulse, o.Faults = s, s, s, &wrong{}
+		o.Backups = &ark{text: "backup"}
 		o.Profiler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			media := "text/html; charset=utf-8"
 			if r.URL.Path != "/debug/pprof" {
@@ -293,6 +294,7 @@ func provoke(t *testing.T, o operation, status int) reply {
 		opts.Limits.RequestBytes, opts.Limits.PublishBytes = 2000, 2000
 		if status == 429 {
 			opts.Throttle = over{}
+			opts.Backups = &ark{fail: over{}.Take(nil, "")}
 		}
 		if status == 503 {
 			opts.Ready = func(context.Context) []httpapi.Check {
