@@ -63,7 +63,9 @@ func TestOneBackupAtATime(t *testing.T) {
 	a := &ark{text: "b", hold: make(chan struct{}), held: make(chan struct{})}
 	b := all(t, withArk(a))
 	first := make(chan int, 1)
-	go func() { first <- b.send("GET", "/control/v1/backup", "", "Authorization", "Bearer operator").StatusCode }()
+	go func() {
+		first <- b.send("GET", "/control/v1/backup", "", "Authorization", "Bearer operator").StatusCode
+	}()
 	<-a.held
 	if r := b.send("GET", "/control/v1/backup", "", "Authorization", "Bearer operator"); r.StatusCode != 429 {
 		t.Errorf("a second one: %d", r.StatusCode)
