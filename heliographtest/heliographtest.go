@@ -122,11 +122,12 @@ func (s *Server) In(tenant string) *Server {
 // issuerKeys are the keys that every server of the process signs its tokens with. To make them costs more than all else
 // that a server needs to start.
 var issuerKeys = sync.OnceValues(func() ([]byte, error) { //nolint:gochecknoglobals // once for a process, which is what makes servers cheap
-	return devissuer.MakeKeys(time.Now())
+	return devissuer.MakeKeys(time.Now()) //nolint:forbidigo // a test starts now
 })
 
 // With returns the same server, whose methods fail tb.
 func (s *Server) With(tb testing.TB) *Server {
+	tb.Helper()
 	other := *s
 	other.tb = tb
 	return &other

@@ -55,10 +55,12 @@ func (in *inbox) resources() string {
 	return strings.Join(in.told, " ")
 }
 
+func now() time.Time { return time.Now() } //nolint:forbidigo // the servers' clocks begin there
+
 func subscribe(tb testing.TB, s *heliographtest.Server, resource, url string) *client.Subscription {
 	tb.Helper()
 	made, err := s.Client().CreateSubscription(tb.Context(), client.Subscription{
-		Resource: resource, ChangeType: "created", NotificationURL: url, ExpirationDateTime: time.Now().Add(time.Hour),
+		Resource: resource, ChangeType: "created", NotificationURL: url, ExpirationDateTime: now().Add(time.Hour),
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -127,7 +129,10 @@ func TestSaysWhy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			text := why(t, func(tb testing.TB) { tt.do(s.With(tb)) })
+			text := why(t, func(tb testing.TB) {
+				tb.Helper()
+				tt.do(s.With(tb))
+			})
 			for _, part := range tt.want {
 				if !strings.Contains(text, part) {
 					t.Errorf("fails with %q, which lacks %q", text, part)
@@ -144,11 +149,18 @@ func TestSaysWhatTheEndpointAnswered(t *testing.T) {
 	subscribe(t, s, "users/u/messages", in.URL)
 	in.refuse.Store(true)
 	c := s.Publish(client.Event{Resource: "users/u/messages/1"})
-	text := why(t, func(tb testing.TB) { s.With(tb).ExpectDelivered(c) })
+	text := why(t, func(tb testing.TB) {
+		tb.Helper()
+		s.With(tb).ExpectDelivered(c)
+	})
 	if !strings.Contains(text, "was not delivered") || !strings.Contains(text, "the endpoint answered 503") {
 		t.Errorf("fails with %q", text)
 	}
-	if text := why(t, func(tb testing.TB) { s.With(tb).WaitForSubscription("users/v/messages") }); !strings.Contains(text, "nobody has subscribed") {
+	text = why(t, func(tb testing.TB) {
+		tb.Helper()
+		s.With(tb).WaitForSubscription("users/v/messages")
+	})
+	if !strings.Contains(text, "nobody has subscribed") {
 		t.Errorf("fails with %q", text)
 	}
 }
@@ -164,7 +176,7 @@ func TestTenantsAndTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	made, err := api.CreateSubscription(t.Context(), client.Subscription{
-		Resource: "users/u/messages", ChangeType: "created", NotificationURL: in.URL, ExpirationDateTime: time.Now().Add(time.Hour),
+		Resource: "users/u/messages", ChangeType: "created", NotificationURL: in.URL, ExpirationDateTime: now().Add(time.Hour),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -196,7 +208,7 @@ func TestOptions(t *testing.T) {
 	in := newInbox(t)
 	subscribe(t, s, "users/u/messages", in.URL)
 	_, err := s.Client().CreateSubscription(t.Context(), client.Subscription{
-		Resource: "users/u/events", ChangeType: "created", NotificationURL: in.URL, ExpirationDateTime: time.Now().Add(time.Hour),
+		Resource: "users/u/events", ChangeType: "created", NotificationURL: in.URL, ExpirationDateTime: now().Add(time.Hour),
 	})
 	if err == nil {
 		t.Error("a second subscription where there may be one")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"heliograph.dev"
 	"heliograph.dev/internal/app"
 	"heliograph.dev/internal/config"
 )
@@ -68,9 +69,17 @@ func (t *tool) welcome(a *app.App, took time.Duration) {
 
 // welcomeProgram says the same in one line, for the program that has started the server.
 func (t *tool) welcomeProgram(a *app.App, took time.Duration) {
-	_ = json.NewEncoder(t.Out).Encode(map[string]any{ // who started us and does not listen need not be told
-		"url": a.URL(), "secureUrl": a.SecureURL(), "ca": a.CACertificate(), "tenant": a.Issuer().DefaultTenant(),
-		"tokenUrl": fmt.Sprintf("%s/%s/oauth2/v2.0/token", a.URL(), a.Issuer().DefaultTenant()),
-		"data":     a.DataDir(), "readyMs": took.Milliseconds(),
-	})
+	tenant := a.Issuer().DefaultTenant()
+	text, err := json.Marshal(struct {
+		URL       string              `json:"url"`
+		SecureURL string              `json:"secureUrl"`
+		CA        string              `json:"ca"`
+		Tenant    heliograph.TenantID `json:"tenant"`
+		TokenURL  string              `json:"tokenUrl"`
+		Data      string              `json:"data"`
+		ReadyMs   int64               `json:"readyMs"`
+	}{a.URL(), a.SecureURL(), a.CACertificate(), tenant, fmt.Sprintf("%s/%s/oauth2/v2.0/token", a.URL(), tenant), a.DataDir(), took.Milliseconds()})
+	if err == nil { // always: they are texts and a number
+		t.printf("%s\n", text)
+	}
 }

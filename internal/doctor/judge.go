@@ -11,16 +11,14 @@ import (
 func answered(x *exchange) string {
 	a := &x.Attempt
 	took := a.Took.Round(time.Millisecond)
-	switch a.Reason {
-	case heliograph.TimedOut:
+	switch {
+	case a.Reason == heliograph.TimedOut:
 		return fmt.Sprintf("no whole answer within %v", took)
-	case heliograph.Redirected:
+	case a.Reason == heliograph.Redirected:
 		return fmt.Sprintf("answered %d, a redirect, after %v", a.Status, took)
-	}
-	if a.Status != 0 {
+	case a.Status != 0:
 		return fmt.Sprintf("answered %d after %v", a.Status, took)
-	}
-	if a.Detail != "" {
+	case a.Detail != "":
 		return fmt.Sprintf("%s (%s)", a.Detail, a.Reason)
 	}
 	return string(a.Reason)

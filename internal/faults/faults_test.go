@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -96,7 +97,7 @@ func TestCalls(t *testing.T) {
 			t.Errorf("%+v: waits %v, %v", tt.call, wait, err)
 			continue
 		}
-		if e, _ := err.(*heliograph.Error); !tt.ok && (e.Kind != tt.kind || e.RetryAfter != tt.after || !strings.HasPrefix(e.Rule, "fault.")) {
+		if e, found := errors.AsType[*heliograph.Error](err); !tt.ok && (!found || e.Kind != tt.kind || e.RetryAfter != tt.after || !strings.HasPrefix(e.Rule, "fault.")) {
 			t.Errorf("%+v: refused with %+v", tt.call, e)
 		}
 	}
@@ -117,7 +118,8 @@ func TestBook(t *testing.T) {
 		t.Errorf("one too many: %v", err)
 	}
 	for _, bad := range []faults.Fault{
-		{}, {Kind: "nothing"},
+		{},
+		{Kind: "nothing"},
 		{Kind: faults.Drop, Share: -1},
 		{Kind: faults.Drop, Share: 2},
 		{Kind: faults.Drop, Skip: -1},

@@ -31,8 +31,9 @@ import (
 )
 
 const (
-	// MaxBytes bounds a file, MaxSteps what is in it.
+	// MaxBytes bounds a file.
 	MaxBytes = 1 << 20
+	// MaxSteps bounds what is in it.
 	MaxSteps = 1000
 	// within is how long a step waits that does not say.
 	within = 10 * time.Second

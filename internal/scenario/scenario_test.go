@@ -22,7 +22,11 @@ func application(tb testing.TB, graph *heliographtest.Server) *client.Subscripti
 		ClientState: receiver.AnyClientState(),
 		OnChange:    func(context.Context, *receiver.Notification) error { return nil },
 		OnLifecycle: func(ctx context.Context, n *receiver.Notification) error {
-			_, err := graph.Client().UpdateSubscription(ctx, n.SubscriptionID, client.Update{ExpirationDateTime: graph.Now().Add(48 * time.Hour)})
+			clock, err := graph.Client().Clock(ctx)
+			if err != nil {
+				return err
+			}
+			_, err = graph.Client().UpdateSubscription(ctx, n.SubscriptionID, client.Update{ExpirationDateTime: clock.Now.Add(48 * time.Hour)})
 			return err
 		},
 	})
