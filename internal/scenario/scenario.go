@@ -13,6 +13,7 @@
 //	expect_renewal:        {of: mail, within: 10s}
 //	expect_lifecycle:      {event: missed, to: mail, within: 10s}
 //	expect_gone:           {of: mail, within: 10s}
+//	lifecycle:             {event: missed, of: mail}
 //	advance:               70h
 //	fault:                 {kind: throttled, method: POST, times: 2}
 //	clear_faults:          true
@@ -59,6 +60,7 @@ type Step struct {
 	ExpectRenewal       *Expect              `yaml:"expect_renewal"`
 	ExpectLifecycle     *ExpectLifecycle     `yaml:"expect_lifecycle"`
 	ExpectGone          *Expect              `yaml:"expect_gone"`
+	Lifecycle           *Lifecycle           `yaml:"lifecycle"`
 	Advance             *Duration            `yaml:"advance"`
 	Fault               *Fault               `yaml:"fault"`
 	ClearFaults         *bool                `yaml:"clear_faults"`
@@ -113,6 +115,11 @@ type (
 		Event  string   `yaml:"event"`
 		To     string   `yaml:"to"`
 		Within Duration `yaml:"within"`
+	}
+	// Lifecycle sends a lifecycle notification; subscriptionRemoved removes the subscription too.
+	Lifecycle struct {
+		Event string `yaml:"event"`
+		Of    string `yaml:"of"`
 	}
 	// Fault makes something go wrong from here on.
 	Fault struct {

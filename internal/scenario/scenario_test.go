@@ -77,6 +77,10 @@ steps:
   - expect_renewal: {of: mail, within: 1m}
   - advance: 100h
   - expect_renewal: {of: mail, within: 1m}
+  - lifecycle: {event: missed, of: mail}
+  - expect_lifecycle: {event: missed, to: mail, within: 1m}
+  - lifecycle: {event: subscriptionRemoved, of: mail}
+  - expect_gone: {of: mail, within: 1m}
 `)
 	for _, s := range r.Steps {
 		if !s.Passed {

@@ -50,6 +50,8 @@ func (s *Step) do() action {
 		return lifecycleNotice{ExpectLifecycle: s.ExpectLifecycle}
 	case s.ExpectGone != nil:
 		return gone{Expect: s.ExpectGone}
+	case s.Lifecycle != nil:
+		return sending{Lifecycle: s.Lifecycle}
 	case s.Advance != nil:
 		return advancing{by: time.Duration(*s.Advance)}
 	case s.Fault != nil:
@@ -64,7 +66,7 @@ func (s *Step) do() action {
 func known(kind string) bool {
 	return slices.Contains([]string{
 		"wait_for_subscription", "trigger", "publish", "expect_delivery", "expect_none", "expect_renewal", "expect_lifecycle",
-		"expect_gone", "advance", "fault", "clear_faults",
+		"expect_gone", "lifecycle", "advance", "fault", "clear_faults",
 	}, kind)
 }
 
@@ -307,6 +309,20 @@ func (g gone) run(ctx context.Context, r *run) error {
 		}
 		return false, err
 	}, func() string { return "it is still there" })
+}
+
+type sending struct {
+	plain
+	*Lifecycle
+}
+
+func (sending) kind() string     { return "lifecycle" }
+func (s sending) uses() []string { return []string{s.Of} }
+func (s sending) about() string  { return s.Event + " of " + s.Of }
+func (s sending) check() string  { return cmp.Or(lacks("event", s.Event), lacks("of", s.Of)) }
+func (s sending) run(ctx context.Context, r *run) error {
+	_, err := r.api.SendLifecycle(ctx, r.id(s.Of), s.Event, false)
+	return err
 }
 
 type advancing struct {
