@@ -25,7 +25,7 @@ Against heliograph dev nothing more is needed. Elsewhere say who you are: --toke
 		Args: cobra.NoArgs,
 	}
 	to := t.serverFlags(c)
-	c.AddCommand(t.subscriptionCreate(to), t.subscriptionList(to), t.subscriptionGet(to),
+	c.AddCommand(t.subscriptionCreate(to), t.subscriptionList(to), t.subscriptionGet(to), t.subscriptionStatus(to),
 		t.subscriptionRenew(to), t.subscriptionReauthorize(to), t.subscriptionDelete(to))
 	return c
 }
