@@ -59,9 +59,16 @@ func (t *tool) showOutline(o *client.Outline) error {
 	}
 	w := tabwriter.NewWriter(t.Out, 0, 8, 2, ' ', 0)
 	for _, row := range [][2]string{
-		{"id", o.ID}, {"resource", o.Resource}, {"state", stateOf(o)}, {"since", moment(o.Since)}, {"detail", o.Detail},
-		{"expires", moment(o.Expires)}, {"token ends", moment(o.AuthorizedUntil)}, {"next", nextOf(o)},
-		{"last delivery", lastOf(o.LastDelivery)}, {"last error", lastOf(o.LastError)},
+		{"id", o.ID},
+		{"resource", o.Resource},
+		{"state", stateOf(o)},
+		{"since", moment(o.Since)},
+		{"detail", o.Detail},
+		{"expires", moment(o.Expires)},
+		{"token ends", moment(o.AuthorizedUntil)},
+		{"next", nextOf(o)},
+		{"last delivery", lastOf(o.LastDelivery)},
+		{"last error", lastOf(o.LastError)},
 	} {
 		if row[1] != "" {
 			_, _ = fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
