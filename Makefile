@@ -1,7 +1,7 @@
 # Everything that is done with this repository, in one word each. Nothing but Go is needed; race wants a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run dev test test-script test-browser test-crash test-power test-sdk test-npm race fuzz bench bench-results lint fmt generate verify cover size cross check
+.PHONY: help build run dev test test-script test-browser test-crash test-cluster test-power test-sdk test-npm race fuzz bench bench-results lint fmt generate verify cover size cross check
 
 # The linters stand in a module of their own: what they depend on is not what the server depends on.
 LINT := go tool -modfile=tools/go.mod golangci-lint
@@ -45,6 +45,9 @@ race: ## every test under the race detector, in another order each time
 
 test-crash: ## a server killed fifty times under load: nothing acknowledged is lost
 	go test -run '^TestCrash$$' -v -timeout 30m ./cmd/heliograph -args -crash.rounds 50
+
+test-cluster: ## three servers, killed twenty times and cut off, under load: nothing acknowledged is lost, nothing is worked by two
+	go test -run '^TestCluster' -v -timeout 30m -parallel 1 ./cmd/heliograph -args -cluster.rounds 20 -cluster.splits 1
 
 test-power: ## the same with the power cut: needs root and loop devices
 	go test -run '^TestPowerCut$$' -v -timeout 30m ./cmd/heliograph -args -power.cuts 10

@@ -83,7 +83,8 @@
 // [heliograph.dev/internal/engine/archive]. It is the only package that knows NATS.
 //
 // Where several servers share a store, each tenant's partition is worked by one of them at a time: which, and for how
-// long it may, is what [heliograph.dev/internal/owner] sees to.
+// long it may, is what [heliograph.dev/internal/owner] sees to. A node that is out of touch with the others still answers
+// who reads, and says by [heliograph.dev/internal/fresh] how old that may be.
 //
 // # Around it
 //

@@ -56,6 +56,7 @@ func house() map[string]room {
 		"engine/frame":        {pure, "heliograph"},
 		"fixture":             {pure, "heliograph catalog odata"},
 		"faults":              {pure, "heliograph"},
+		"fresh":               {pure, ""},
 		"health":              {pure, "heliograph"},
 		"junit":               {pure, ""},
 		"lifecycle":           {pure, "heliograph"},
@@ -83,7 +84,7 @@ func house() map[string]room {
 		"config":             {edge, "heliograph"},
 		"doctor":             {edge, "heliograph junit outbound seal seal/token"},
 		"engine":             {edge, "heliograph clock engine/archive engine/frame"},
-		"httpapi":            {edge, "heliograph access batch clock cloudevents deliver deliveries docs/reference faults fixture health lifecycle objects origin pulse rawjson subscribe"},
+		"httpapi":            {edge, "heliograph access batch clock cloudevents deliver deliveries docs/reference faults fixture fresh health lifecycle objects origin pulse rawjson subscribe"},
 		"identity":           {edge, "heliograph"},
 		"identity/devissuer": {edge, "heliograph origin"},
 		"listen":             {edge, "heliograph receiver"},
@@ -105,7 +106,7 @@ func house() map[string]room {
 		"telemetry":          {edge, "heliograph clock deliver health ingest"},
 		"telemetry/trace":    {edge, "heliograph clock deliver ingest telemetry"},
 
-		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine faults fixture health httpapi identity identity/devissuer ingest " +
+		"app": {wiring, "heliograph catalog clock config content deliver deliveries engine faults fixture fresh health httpapi identity identity/devissuer ingest " +
 			"localca match objects outbound owner pages pulse retry seal seal/keyfile seal/recent seal/token seal/vault signin source/drive subscribe telemetry telemetry/trace throttle"},
 
 		"heliographtest": {tool, "app client config identity/devissuer outcome"},

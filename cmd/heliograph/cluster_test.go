@@ -111,9 +111,8 @@ func (l *load) until(publisher int, events []client.Event, dice *rand.Rand) bool
 			return true
 		}
 		l.again.Add(int64(len(events)))
-		var told *client.Error
 		status := 0
-		if errors.As(err, &told) {
+		if told, ok := errors.AsType[*client.Error](err); ok {
 			status = told.Status
 		}
 		l.mu.Lock()

@@ -298,7 +298,7 @@ func (j *journal) stays(node string) map[int][]stay {
 const endOfLife = "the process has ended"
 
 func (j *journal) ended() {
-	text, _ := json.Marshal(line{Time: time.Now(), Text: endOfLife})
+	text, _ := json.Marshal(line{Time: time.Now(), Text: endOfLife}) //nolint:errchkjson // nothing can fail
 	_, _ = j.Write(append(text, '\n'))
 }
 

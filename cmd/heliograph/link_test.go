@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"sync"
@@ -63,7 +64,7 @@ func (l *link) carry(near net.Conn) {
 	if l.off.Load() {
 		return
 	}
-	far, err := net.Dial("tcp", l.to)
+	far, err := new(net.Dialer).DialContext(context.Background(), "tcp", l.to)
 	if err != nil {
 		return
 	}

@@ -5,14 +5,19 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"heliograph.dev"
 	"heliograph.dev/internal/clock"
 	"heliograph.dev/internal/config"
 	"heliograph.dev/internal/engine"
+	"heliograph.dev/internal/fresh"
+	"heliograph.dev/internal/httpapi"
 	"heliograph.dev/internal/owner"
 )
 
@@ -101,3 +106,114 @@ func (a *App) control() control {
 
 // address is where this node's API answers, as the others are told.
 func (a *App) address() string { return cmp.Or(a.cfg.PublicURL, a.URL()) }
+
+// majority says why the node can neither take changes nor deliver, if it cannot.
+func (a *App) majority() error {
+	if k := a.parts.workshop.keeper; k != nil && !k.Status().Leads {
+		return heliograph.Errorf(heliograph.Unavailable, "cluster.majority", "the node is out of touch with the majority of its cluster")
+	}
+	return nil
+}
+
+// Cluster tells who shares the store, and who works which partition.
+func (c control) Cluster(ctx context.Context) (httpapi.ClusterState, error) {
+	s := c.peers.keeper.Status()
+	state := httpapi.ClusterState{
+		Node: s.Node, InTouch: s.Leads, AsOf: s.Reached.UTC().Format(time.RFC3339Nano),
+		Nodes: []httpapi.ClusterNode{}, Partitions: []httpapi.ClusterPartition{}, Streams: []httpapi.ClusterStream{},
+	}
+	if !s.Leads {
+		fresh.Stale(ctx, s.Reached)
+	}
+	for i := range s.Nodes {
+		state.Nodes = append(state.Nodes, nodeView(&s.Nodes[i], s.Owners))
+	}
+	try, cancel := context.WithTimeout(ctx, readWait)
+	defer cancel()
+	for p, owner := range s.Owners {
+		cursor, _ := c.engine.Cursor(try, p) // 0 while nobody can say
+		state.Partitions = append(state.Partitions, httpapi.ClusterPartition{
+			Partition: p, Owner: owner, Epoch: s.Epochs[p], Cursor: cursor, Behind: c.peers.keeper.Behind(p),
+		})
+	}
+	placed, _ := c.engine.Placement(try) // none while nobody can say
+	for _, stream := range placed {
+		view := httpapi.ClusterStream{Stream: stream.Stream, Replicas: []httpapi.ClusterReplica{}}
+		for _, r := range stream.Replicas {
+			view.Replicas = append(view.Replicas, httpapi.ClusterReplica(r))
+		}
+		state.Streams = append(state.Streams, view)
+	}
+	return state, nil
+}
+
+func nodeView(n *owner.Node, owners []string) httpapi.ClusterNode {
+	node := httpapi.ClusterNode{
+		Name: n.Name, State: "gone", URL: n.Facts.URL, Version: n.Facts.Version, Partitions: []int{},
+		Started: n.Started.UTC().Format(time.RFC3339Nano), Seen: n.Seen.UTC().Format(time.RFC3339Nano),
+	}
+	switch {
+	case n.Live && n.Leaving:
+		node.State = "leaving"
+	case n.Live:
+		node.State = "live"
+	}
+	for p, owner := range owners {
+		if owner == n.Name {
+			node.Partitions = append(node.Partitions, p)
+		}
+	}
+	return node
+}
+
+// spare refuses to take a node out that the copies need.
+func (c control) spare(without string) error {
+	live := 0
+	for _, n := range c.peers.keeper.Status().Nodes {
+		if n.Live && n.Name != without {
+			live++
+		}
+	}
+	if copies := c.engine.Copies(); live < copies {
+		return heliograph.Errorf(heliograph.Conflict, "cluster.too_few",
+			"everything is kept on %d nodes, and without %s there would be %d: start another node first", copies, without, live)
+	}
+	return nil
+}
+
+// Leave hands over what this node works and takes it out of the cluster. The process ends then.
+func (c control) Leave(ctx context.Context) error {
+	if err := c.spare(c.peers.node); err != nil {
+		return err
+	}
+	c.peers.keeper.Leave()
+	app := c.workshop.app
+	app.life.background(ctx, "leaving", func(ctx context.Context) {
+		for len(c.workshop.all()) > 0 && clock.Sleep(ctx, clock.System(), 50*time.Millisecond) == nil {
+		}
+		err := c.engine.RemoveNode(ctx, c.peers.node)
+		app.fail(errors.Join(ErrLeft, err))
+	})
+	return nil
+}
+
+// ErrLeft is why a node ends that was told to leave.
+var ErrLeft = errors.New("the node has left its cluster")
+
+// Remove takes another node out.
+func (c control) Remove(ctx context.Context, node string) error {
+	status := c.peers.keeper.Status()
+	at := slices.IndexFunc(status.Nodes, func(n owner.Node) bool { return n.Name == node })
+	switch {
+	case node == c.peers.node:
+		return heliograph.Errorf(heliograph.Conflict, "cluster.self", "this is the node %s itself: let it leave", node)
+	case at < 0:
+		return heliograph.Errorf(heliograph.NotFound, "cluster.node", "there is no node %q", node)
+	case status.Nodes[at].Live:
+		return heliograph.Errorf(heliograph.Conflict, "cluster.live", "the node %s is there: stop it first, or let it leave", node)
+	}
+	if err := c.spare(node); err != nil {
+		return err
+	}
+	return c.engine.RemoveNode(ctx, node)
+}

@@ -98,10 +98,11 @@ func (a *App) trim(ctx context.Context) (oldest time.Time, err error) {
 // ready runs the checks behind /readyz.
 func (a *App) ready(ctx context.Context) []httpapi.Check {
 	return []httpapi.Check{
-		{Name: "subscriptions", Err: a.parts.watch.Err()},
-		{Name: "engine", Err: a.parts.engine.Check(ctx)},
-		{Name: "room", Err: a.parts.engine.Room()},
-		{Name: "identity", Err: a.parts.verifier.Ready(ctx)},
+		{Name: "subscriptions", Roles: []string{"deliver", "api"}, Err: a.parts.watch.Err()},
+		{Name: "engine", Roles: []string{"publish", "deliver"}, Err: a.parts.engine.Check(ctx)},
+		{Name: "majority", Roles: []string{"publish", "deliver"}, Err: a.majority()},
+		{Name: "room", Roles: []string{"publish"}, Err: a.parts.engine.Room()},
+		{Name: "identity", Roles: []string{"publish", "api"}, Err: a.parts.verifier.Ready(ctx)},
 	}
 }
 

@@ -174,7 +174,7 @@ func (a *App) setUpSubscriptions(ctx context.Context) error {
 		return err
 	}
 	a.parts.subscriptions = subscribe.New(subscribe.Options{
-		Catalog: a.parts.catalog, Store: a.parts.engine, Index: a.parts.watch, Registry: a.parts.registry,
+		Catalog: a.parts.catalog, Store: records{a.parts.engine, a}, Index: a.parts.watch, Registry: a.parts.registry,
 		Endpoints: endpoints{a.parts.outbound}, Clock: a.clock, Strict: a.cfg.Catalog.StrictPermissions,
 		ProveRenewals: a.cfg.Catalog.ProveRenewals, TokenKey: key, Scan: a.scan, Notices: notices{a}, Owns: a.owns, Logger: a.log,
 	})
@@ -281,7 +281,7 @@ func (a *App) makeIssuer() error {
 func (a *App) setUpAPI(ctx context.Context) error {
 	looking := a.control()
 	opts := httpapi.Options{
-		Authenticator: a.parts.verifier, Subscriptions: a.parts.subscriptions, Handshakes: handshakes{a.parts.subscriptions.Handshakes(), a.parts.peers}, Advice: a.advice,
+		Authenticator: a.parts.verifier, Subscriptions: listing{a.parts.subscriptions, a}, Handshakes: handshakes{a.parts.subscriptions.Handshakes(), a.parts.peers}, Advice: a.advice,
 		Deliveries: looking, Follower: looking, Changes: looking, Pulse: a.parts.pulse,
 		Backups: backups{a.parts.engine, a.opts.Version}, Endpoints: looking, MayForce: a.isDev(), Outlines: a.parts.subscriptions,
 		Resources: a.parts.catalog, Ingest: a.accepting(), Ready: a.ready, Metrics: a.parts.metrics.Registry(), Profiler: telemetry.Profiler(),
@@ -291,6 +291,9 @@ func (a *App) setUpAPI(ctx context.Context) error {
 			Events: a.cfg.Publish.MaxBatchEvents,
 		},
 		Now: a.clock.Now, Logger: a.log,
+	}
+	if a.parts.engine.Clustered() {
+		opts.Cluster = looking
 	}
 	if a.isDev() {
 		opts.Faults = a.parts.trouble

@@ -103,7 +103,7 @@ Start with: heliograph demo`,
 		t.demo(), t.dev(), t.serve(),
 		t.subscriptions(), t.publish(), t.trigger(), t.deliveries(), t.listen(), t.clock(), t.lifecycle(), t.token(), t.cert(), t.takeover(),
 		t.trust(), t.doctor(), t.faults(), t.scenario(),
-		t.ready(), t.backup(), t.restore(), t.config(), t.keys(), t.version(),
+		t.ready(), t.backup(), t.restore(), t.cluster(), t.config(), t.keys(), t.version(),
 	)
 	for _, c := range root.Commands() {
 		unknownIsUsage(c)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -212,23 +214,51 @@ func (h *Hold) ParkedEndpoints(ctx context.Context) ([]ParkedEndpoint, error) {
 		return nil, unavailable(fmt.Errorf("list backlog: %w", err))
 	}
 	endpoints := make([]ParkedEndpoint, 0, len(waiting))
+	add := func(subject, header string) error {
+		messages := waiting[subject]
+		delete(waiting, subject)
+		name, err := e.openHeader(header, subject+endpointLabel)
+		if heliograph.KindOf(err) == heliograph.Unavailable {
+			return fmt.Errorf("list backlog: %w", err)
+		}
+		endpoint := heliograph.Endpoint(name)
+		if err != nil || h.subject(endpoint) != subject {
+			e.logger.ErrorContext(ctx, "backlog without its endpoint", "subject", subject, "messages", messages, "error", err)
+			return nil
+		}
+		endpoints = append(endpoints, ParkedEndpoint{endpoint, max(messages, 1)})
+		return nil
+	}
 	for left > 0 {
 		msg, meta, err := t.next(ctx, listWait)
 		if err != nil {
 			return nil, fmt.Errorf("list backlog: %w", err)
 		}
 		left = meta.NumPending
-		name, err := e.openHeader(msg.Headers().Get(endpointHeader), msg.Subject()+endpointLabel)
-		if heliograph.KindOf(err) == heliograph.Unavailable {
-			return nil, fmt.Errorf("list backlog: %w", err)
+		if err := add(msg.Subject(), msg.Headers().Get(endpointHeader)); err != nil {
+			return nil, err
 		}
-		endpoint := heliograph.Endpoint(name)
-		if err != nil || h.subject(endpoint) != msg.Subject() {
-			e.logger.ErrorContext(ctx, "backlog without its endpoint",
-				"subject", msg.Subject(), "messages", waiting[msg.Subject()], "error", err)
+	}
+	return endpoints, h.unlisted(ctx, waiting, add)
+}
+
+// unlisted adds the endpoints that the leader has and the replica that listed them does not have yet: one that was
+// forgotten would be sent what is younger first.
+func (h *Hold) unlisted(ctx context.Context, waiting map[string]uint64, add func(subject, header string) error) error {
+	if !h.e.Clustered() {
+		return nil
+	}
+	for subject := range maps.Clone(waiting) {
+		m, err := h.e.messageOfLeader(ctx, nameOf(h.e.backlog), getRequest{LastFor: subject})
+		if errors.Is(err, jetstream.ErrMsgNotFound) { // drained since
 			continue
 		}
-		endpoints = append(endpoints, ParkedEndpoint{endpoint, max(waiting[msg.Subject()], 1)})
+		if err == nil {
+			err = add(subject, m.header.Get(endpointHeader))
+		}
+		if err != nil {
+			return fmt.Errorf("list backlog: %w", err)
+		}
 	}
-	return endpoints, nil
+	return nil
 }

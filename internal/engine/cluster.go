@@ -220,11 +220,14 @@ func passing(err error) bool {
 	if errors.As(err, &refused) && refused.Kind == heliograph.Invalid {
 		return false
 	}
+	if errors.Is(err, jetstream.ErrMsgNotFound) || heliograph.KindOf(err) == heliograph.Conflict { // another is writing it
+		return true
+	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout) {
 		return true
 	}
 	_, verdict := judge(err)
-	return verdict == delayed || answerOf(err, codeNoPeers, codeNotAvailable, codeInsufficient, codeInUse, jetstream.JSErrCodeStreamNotFound)
+	return verdict == delayed || answerOf(err, codeNoPeers, codeNotAvailable, codeInsufficient, codeInUse, jetstream.JSErrCodeStreamNotFound, jetstream.JSErrCodeMessageNotFound)
 }
 
 // trying asks the server for something that may be asked for twice. In a cluster it asks again and again until ctx is done:

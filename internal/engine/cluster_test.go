@@ -32,8 +32,9 @@ func freePorts(tb testing.TB, n int) []string {
 }
 
 // nodes are the options of a cluster whose nodes share a key file.
-func nodes(tb testing.TB, n int) []engine.Options {
+func nodes(tb testing.TB) []engine.Options {
 	tb.Helper()
+	const n = 3
 	addresses := freePorts(tb, n)
 	keys := tb.TempDir() + "/vault.keys"
 	if _, err := vault.Open(vault.Options{File: keys, MayCreate: true, Now: wall}); err != nil {
@@ -81,7 +82,7 @@ func openAll(tb testing.TB, all []engine.Options) []*engine.Engine {
 // TestClusterKeepsOnEveryNode is three nodes: what one has written any other reads at once, also when one is gone.
 func TestClusterKeepsOnEveryNode(t *testing.T) {
 	t.Parallel()
-	all := openAll(t, nodes(t, 3))
+	all := openAll(t, nodes(t))
 	for i := range 30 {
 		writer, reader := all[i%3], all[(i+1)%3]
 		name := fmt.Sprintf("sub.%d", i)
@@ -111,11 +112,13 @@ func TestEpochs(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(t *testing.T) (a, b *engine.Engine){
 		"one process": func(t *testing.T) (a, b *engine.Engine) {
+			t.Helper()
 			e := open(t, fresh(t))
 			return e, e
 		},
 		"a cluster": func(t *testing.T) (a, b *engine.Engine) {
-			all := openAll(t, nodes(t, 3))
+			t.Helper()
+			all := openAll(t, nodes(t))
 			return all[0], all[1]
 		},
 	} {
@@ -213,7 +216,7 @@ func TestNotes(t *testing.T) {
 // TestClusterSaysWhatItLacks is a node alone.
 func TestClusterSaysWhatItLacks(t *testing.T) {
 	t.Parallel()
-	all := nodes(t, 3)
+	all := nodes(t)
 	all[0].Cluster.Wait = 100 * time.Millisecond
 	_, err := engine.Open(t.Context(), all[0])
 	wantKind(t, err, heliograph.Unavailable)
@@ -227,7 +230,7 @@ func TestFolderOfAnotherKind(t *testing.T) {
 	t.Parallel()
 	alone := fresh(t)
 	shut(t, openOnce(t, alone))
-	node := nodes(t, 3)[0]
+	node := nodes(t)[0]
 	node.Dir = alone.Dir
 	_, err := engine.Open(t.Context(), node)
 	wantKind(t, err, heliograph.Invalid)
@@ -246,7 +249,7 @@ func openOnce(t *testing.T, o engine.Options) *engine.Engine {
 // TestOpenClusterIsRefused is one that anybody could join.
 func TestOpenClusterIsRefused(t *testing.T) {
 	t.Parallel()
-	o := nodes(t, 3)[0]
+	o := nodes(t)[0]
 	o.Cluster.Secret, o.Cluster.Listen = heliograph.Secret{}, "0.0.0.0:6222"
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -257,7 +260,7 @@ func TestOpenClusterIsRefused(t *testing.T) {
 // TestStrangerIsNotLetIn is a node with another secret.
 func TestStrangerIsNotLetIn(t *testing.T) {
 	t.Parallel()
-	all := nodes(t, 3)
+	all := nodes(t)
 	stranger := all[2]
 	stranger.Cluster.Secret, stranger.Cluster.Wait = heliograph.NewSecret("something else"), 3*time.Second
 	two := openTwo(t, all)

@@ -23,7 +23,7 @@ const (
 // embed starts a NATS server in this process on the data folder, and connects to it through a pipe.
 func (e *Engine) embed(ctx context.Context) error {
 	var err error
-	if e.folder, err = claim(e.life, e.o.Dir, e.o.Cluster.mode(), e.logger); err != nil {
+	if e.folder, err = claim(ctx, e.o.Dir, e.o.Cluster.mode(), e.logger); err != nil {
 		return err
 	}
 	o := &server.Options{

@@ -68,7 +68,7 @@ func (e *Engine) answerOne(m *nats.Msg, before int, answer func(context.Context,
 		if known, ok := errors.AsType[*heliograph.Error](err); ok {
 			told.Rule, told.Message = known.Rule, known.Message
 		}
-		text, _ := json.Marshal(told) // texts and a number: nothing can fail
+		text, _ := json.Marshal(told) //nolint:errchkjson // texts and a number: nothing can fail
 		reply.Header.Set(refusal, string(text))
 		reply.Data = nil
 	}

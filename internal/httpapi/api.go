@@ -63,7 +63,9 @@ type Handshakes interface {
 // Check is one thing that must be well before the server can do its work.
 type Check struct {
 	Name string
-	Err  error // nil: it is well
+	// Roles are what it is needed for: publish, deliver, api.
+	Roles []string
+	Err   error // nil: it is well
 }
 
 // Options say what an API works with and how generous it is.
@@ -116,6 +118,8 @@ type Options struct {
 	Advice func(s *heliograph.Subscription) []string
 	// Ready runs the checks behind /readyz, within the context's time. Nil: always ready.
 	Ready func(ctx context.Context) []Check
+	// Cluster is behind /control/v1/cluster. Nil: the server is alone, there are no such routes, and everything is fresh.
+	Cluster Cluster
 	// Metrics is what /metrics shows and where the API registers its own. Nil: one of its own.
 	Metrics *prometheus.Registry
 	// Profiler answers /debug/pprof/ and below, for operators. Nil: there is none.
@@ -260,7 +264,7 @@ func (a *API) answer(ctx context.Context, x *exchange) (ans answer, err error) {
 	if err := a.admit(ctx, x, to); err != nil {
 		return answer{}, err
 	}
-	return to.handler(ctx, x)
+	return a.reading(ctx, x, to)
 }
 
 // admit authenticates the caller, where a route wants to know him, asks for the right that it needs, and counts the

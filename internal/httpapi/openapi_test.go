@@ -151,13 +151,13 @@ func (b *bench) conforms(r reply) {
 // all is a bench with every route there is.
 func all(t *testing.T, change ...func(*httpapi.Options)) *bench {
 	t.Helper()
-	s := &sent{}
+	s, nodes := &sent{}, &together{}
 	b := newBench(t, append([]func(*httpapi.Options){func(o *httpapi.Options) {
 		o.Clock = still()
 		o.Access, o.Provoker = &office{}, &office{}
 		o.Handshakes, o.Minter, o.Triggers, o.Objects = handshakes(), &mint{}, fixtures(), things{}
 		o.Deliveries, o.Endpoints, o.MayForce, o.Outlines = s, s, true, s
-		o.Follower, o.Changes, o.Pulse, o.Faults = s, s, s, &wrong{}
+		o.Follower, o.Changes, o.Pulse, o.Faults, o.Cluster = s, s, s, &wrong{}, nodes
 		o.Backups = &ark{text: "backup"}
 		o.Profiler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			media := "text/html; charset=utf-8"
@@ -168,7 +168,7 @@ func all(t *testing.T, change ...func(*httpapi.Options)) *bench {
 			_, _ = w.Write([]byte("profile"))
 		})
 	}}, change...)...)
-	b.sent = s
+	b.sent, nodes.shelf = s, b.shelf
 	return b
 }
 
@@ -318,7 +318,7 @@ func provoke(t *testing.T, o operation, status int) reply {
 	if strings.Contains(o.path, "changes") {
 		id = sentChange().String()
 	}
-	path := strings.NewReplacer("{id}", id, "{drive}", "d", "{group}", "g", "{site}", "s", "{list}", "l", "{resource}", fmt.Sprint("thing", status)).Replace(o.path)
+	path := strings.NewReplacer("{id}", id, "{drive}", "d", "{group}", "g", "{site}", "s", "{list}", "l", "{resource}", fmt.Sprint("thing", status), "{node}", "n3").Replace(o.path)
 	switch {
 	case status == 400 && body == "" && o.id == "listSubscriptions":
 		path += "?$skiptoken=%00"
@@ -341,6 +341,8 @@ func provoke(t *testing.T, o operation, status int) reply {
 		body = strings.Repeat(" ", 50_000)
 	case status == 415:
 		header = append(header, "Content-Encoding", "br")
+	case strings.Contains(o.path, "/cluster") && (status == 404 || status == 409):
+		b.shelf.fail = &heliograph.Error{Kind: kinds[status], Rule: "test", Message: "m"}
 	case status == 404 && o.id != "trigger" && o.about["tags"] != nil && strings.HasPrefix(o.path, "/control"):
 		path = strings.Replace(path, id, firstID, 1)
 	case status == 403 && (strings.HasPrefix(o.path, "/control") || o.id == "publish"):

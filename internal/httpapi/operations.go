@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,8 +33,17 @@ type checkState struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// ready runs the checks. What is wrong is told in full to the log only.
-func (a *API) ready(ctx context.Context, _ *heliograph.Caller, _ none) (readyResult, error) {
+// readRole reads which of the server's roles is asked about: publish, deliver or api; empty: all.
+func readRole(x *exchange) (string, error) {
+	role := x.request.URL.Query().Get("role")
+	if role != "" && !slices.Contains([]string{"publish", "deliver", "api"}, role) {
+		return "", heliograph.Errorf(heliograph.Invalid, "readyz.role", "role is publish, deliver or api, not %q", role)
+	}
+	return role, nil
+}
+
+// ready runs the checks of a role. What is wrong is told in full to the log only.
+func (a *API) ready(ctx context.Context, _ *heliograph.Caller, role string) (readyResult, error) {
 	result := readyResult{state: state{Status: "ready", Checks: []checkState{}}}
 	if a.opts.Ready == nil {
 		return result, nil
@@ -41,6 +51,9 @@ func (a *API) ready(ctx context.Context, _ *heliograph.Caller, _ none) (readyRes
 	ctx, cancel := context.WithTimeout(ctx, a.limits.ReadyTimeout)
 	defer cancel()
 	for _, check := range a.opts.Ready(ctx) {
+		if role != "" && !slices.Contains(check.Roles, role) {
+			continue
+		}
 		c := checkState{Name: check.Name, Ready: check.Err == nil}
 		if check.Err != nil {
 			result.state.Status = "not ready"

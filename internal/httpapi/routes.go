@@ -87,7 +87,7 @@ func (a *API) routes() []route {
 
 		{top, http.MethodGet, "", anyone, unlimited, do(readNothing, a.describe, described)},
 		{top, http.MethodGet, "healthz", anyone, unlimited, do(readNothing, a.health, healthy)},
-		{top, http.MethodGet, "readyz", anyone, unlimited, do(readNothing, a.ready, readiness)},
+		{top, http.MethodGet, "readyz", anyone, unlimited, do(readRole, a.ready, readiness)},
 		{top, http.MethodGet, "metrics", anyone, unlimited, serve(promhttp.HandlerFor(a.opts.Metrics, promhttp.HandlerOpts{}))},
 		{top, http.MethodGet, "openapi.yaml", anyone, unlimited, fixed("application/yaml; charset=utf-8", reference.OpenAPI())},
 		{top, http.MethodGet, "openapi.json", anyone, unlimited, do(readNothing, a.describeAPI, describedAPI)},
@@ -120,7 +120,7 @@ func (a *API) routes() []route {
 	if a.opts.Backups != nil {
 		table = append(table, route{control, http.MethodGet, "backup", operator, unlimited, a.backup})
 	}
-	return slices.Concat(table, a.deliveryRoutes(), a.lifeRoutes(), a.watchRoutes(), a.faultRoutes())
+	return slices.Concat(table, a.deliveryRoutes(), a.lifeRoutes(), a.watchRoutes(), a.faultRoutes(), a.clusterRoutes())
 }
 
 // faultRoutes are about what goes wrong on purpose.

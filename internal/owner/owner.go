@@ -269,7 +269,7 @@ func (k *Keeper) noteLocked(ended bool) []byte {
 	if k.opts.Facts != nil && !ended {
 		b.Facts = k.opts.Facts()
 	}
-	text, _ := json.Marshal(b) // strings, numbers and times: nothing can fail
+	text, _ := json.Marshal(b) //nolint:errchkjson // strings, numbers and times of these centuries: nothing can fail
 	return text
 }
 
@@ -342,7 +342,7 @@ func (k *Keeper) endRun(ctx context.Context, name string) {
 	last, revision := s.beat, s.revision
 	k.mu.Unlock()
 	last.Ended, last.Facts.Behind = true, nil
-	value, _ := json.Marshal(last) // as in noteLocked
+	value, _ := json.Marshal(last) //nolint:errchkjson // as in noteLocked
 	written, err := k.opts.Store.SetNote(ctx, nodePrefix+name, value, revision)
 	if err != nil {
 		if heliograph.KindOf(err) != heliograph.Conflict { // else it lives, or another node was faster
@@ -424,7 +424,7 @@ func (k *Keeper) takersLocked() []string {
 
 // takeUp begins to work partitions.
 func (k *Keeper) takeUp(ctx context.Context, r *run, partitions []int) {
-	value, _ := json.Marshal(holder{Node: k.opts.Node, Run: r.name}) // as in noteLocked
+	value, _ := json.Marshal(holder{Node: k.opts.Node, Run: r.name}) //nolint:errchkjson // as in noteLocked
 	ctx, cancel := context.WithTimeout(ctx, k.opts.Times.Begin)
 	defer cancel()
 	var all sync.WaitGroup

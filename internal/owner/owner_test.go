@@ -169,7 +169,9 @@ func (c *cluster) start(name string) {
 
 func (c *cluster) wake() {
 	c.all.Range(func(k, _ any) bool {
-		k.(*owner.Keeper).Wake() //nolint:forcetypeassert // nothing else is in it
+		if keeper, ok := k.(*owner.Keeper); ok {
+			keeper.Wake()
+		}
 		return true
 	})
 }

@@ -1,4 +1,4 @@
-package owner
+package owner //nolint:testpackage // the plan is nobody else's
 
 import (
 	"slices"
