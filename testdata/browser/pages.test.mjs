@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
 import { startBrowser } from "./browser.mjs";
-import { binary, startReceiver, startServer } from "./server.mjs";
+import { binary, startReceiver, startServe, startServer } from "./server.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const shots = process.env.SHOTS; // a folder for pictures of each page, if anybody wants to look at them
@@ -166,10 +166,13 @@ describe("buttons", () => {
     await page.getByLabel("From when on").selectOption("60");
     await press(page, "Replay", /notifications will be sent again/);
     await good.has(got + 6);
-    for (const event of (await offers("POST subscriptions/{id}/lifecycle")) ? ["missed", "reauthorizationRequired"] : []) {
+    for (const event of ["missed", "reauthorizationRequired"]) {
       await press(page, event, `${event} is on its way.`);
       await until(() => good.received.some((n) => n.lifecycleEvent === event));
     }
+    await page.getByRole("button", { name: "subscriptionRemoved" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click(); // it would be gone
+    await page.getByRole("dialog").waitFor({ state: "detached" });
   }));
 
   test("an endpoint is made slow and healthy again", () => on(`endpoints?focus=${encodeURIComponent(good.url)}`, async (page) => {
@@ -183,7 +186,7 @@ describe("buttons", () => {
     await page.getByLabel("Event").selectOption("message.created");
     await page.getByLabel("user", { exact: true }).fill("ada@example.com");
     await page.getByLabel("Properties to set, as JSON").fill('{"subject":"<img src=x onerror=alert(1)>"}');
-    await page.getByLabel("How many").fill("3");
+    await page.getByLabel("How many", { exact: true }).fill("3");
     const got = good.received.length;
     await press(page, "Trigger", "3 changes accepted.");
     await good.has(got + 3);
@@ -336,11 +339,38 @@ describe("from nothing", () => {
       await page.waitForFunction(() => document.querySelectorAll(".steps .done").length === 2);
       await own.publish("users/demo/messages/1", { subject: "Hello" });
       await page.getByRole("heading", { name: "It works" }).waitFor();
-      assert.equal(await page.locator(".steps").count(), 0);
+      await page.locator(".steps").waitFor({ state: "detached" });
       await page.getByText("Nothing needs you.").waitFor();
       assert.deepEqual(page.problems, []);
     } finally {
       await Promise.all([own.stop(), hook.stop()]);
+    }
+  });
+});
+
+describe("in production", () => {
+  test("people sign in, see what they may, and sign out", async () => {
+    const own = await startServe();
+    try {
+      for (const [name, operator] of [["Ada", true], ["Bob", false]]) {
+        const page = await browser.page();
+        await page.goto(`${own.url}/`);
+        await page.getByRole("button", { name: new RegExp(name) }).click();
+        await page.getByRole("heading", { name: "Ready for a first subscription" }).waitFor();
+        await page.getByText("live", { exact: true }).waitFor();
+        await page.locator(".person").getByText(name).waitFor();
+        assert.equal(await page.locator(".tile").getByText("Endpoints").count(), operator ? 1 : 0);
+        assert.equal(await page.getByRole("link", { name: "Endpoints", exact: true }).count(), operator ? 1 : 0);
+        assert.equal(await page.getByRole("link", { name: "Workbench" }).count(), 0, "there is none in production");
+        assert.deepEqual(page.problems.filter((p) => operator || !/403/.test(p)), []);
+        assert.equal(await page.evaluate(() => document.cookie), "");
+        await page.getByRole("button", { name: "Sign out" }).click();
+        await page.getByRole("heading", { name: "Ready for a first subscription" }).waitFor({ state: "detached" });
+        assert.equal(await page.evaluate((url) => fetch(`${url}/control/v1/deliveries`).then((r) => r.status, () => 0), own.url) === 200, false);
+        await page.context().close();
+      }
+    } finally {
+      await own.stop();
     }
   });
 });
@@ -392,12 +422,6 @@ describe("what is not to be trusted", () => {
     await other.stop();
   });
 });
-
-/** Whether the server has a call of the control API. */
-async function offers(call) {
-  const answer = await fetch(server.url, { headers: { Accept: "application/json" } });
-  return (await answer.json()).control.includes(call);
-}
 
 /** Waits for something to become true. */
 async function until(isTrue) {

@@ -1,6 +1,6 @@
 // A real server, receivers that behave well and badly, and what a program of somebody's does with them.
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,8 +18,10 @@ export async function startServer(...flags) {
   });
   const ended = new Promise((resolve) => dev.once("exit", resolve));
   let url = "";
+  let tenant = "";
   for await (const line of createInterface({ input: dev.stdout })) {
     url ||= line.match(/(http:\/\/\S+)\/v1\.0/)?.[1] ?? "";
+    tenant ||= line.match(/Tokens\s+\S+\/([0-9a-f-]{36})\/oauth2/)?.[1] ?? "";
     if (line.includes("Data ")) break;
   }
   if (!url) throw new Error("the server did not say where it is");
@@ -30,7 +32,38 @@ export async function startServer(...flags) {
     rmSync(folder, { recursive: true, force: true });
     return code;
   };
-  return program({ url, stop });
+  return program({ url, tenant, stop });
+}
+
+/** Starts heliograph serve whose people sign in at another server's development issuer: ada, an operator, and bob. */
+export async function startServe() {
+  const folder = mkdtempSync(join(tmpdir(), "heliograph-browser-"));
+  const users = join(folder, "users.yaml");
+  writeFileSync(users, "identity:\n  users:\n    - {upn: ada@example.com, name: Ada, roles: [Heliograph.Control]}\n    - {upn: bob@example.com, name: Bob}\n");
+  const provider = await startServer("--config", users);
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const serve = spawn(binary, ["serve", "--http", `127.0.0.1:${port}`, "--https", "off", "--data", join(folder, "data"), "--log-level", "error", "--public-url", url,
+    "--issuer", `${provider.url}/${provider.tenant}/v2.0`, "--pages-client-id", "pages"], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, HELIOGRAPH_PAGES_CLIENT_SECRET: "any" } });
+  const ended = new Promise((resolve) => serve.once("exit", resolve));
+  let ready = false;
+  for await (const line of createInterface({ input: serve.stdout })) if ((ready = line.includes("is ready"))) break;
+  if (!ready) throw new Error("serve did not start");
+  serve.stdout.resume();
+  return { url, provider, async stop() {
+    serve.kill("SIGINT");
+    await ended;
+    await provider.stop();
+    rmSync(folder, { recursive: true, force: true });
+  } };
+}
+
+async function freePort() {
+  const taken = createServer();
+  await new Promise((resolve) => taken.listen(0, "127.0.0.1", resolve));
+  const { port } = taken.address();
+  await new Promise((resolve) => taken.close(resolve));
+  return port;
 }
 
 async function program(server) {

@@ -96,6 +96,7 @@ export async function call(method, path, body, { signal, welcome = [] } = {}) {
   } catch {
     // a text: there is no value then
   }
+  if (answer.status === 403) offered.delete(`${method} ${path.replace(/^\/control\/v1\/|\?.*$/g, '')}`); // it is not offered to this caller
   if (!answer.ok && !welcome.includes(answer.status)) throw new Refusal(answer.status, value, answer.headers);
   return value;
 }

@@ -67,6 +67,7 @@ function show() {
     try {
       if (shown.load) await shown.load(stopping.signal);
       said.hidden = true;
+      if (!stopping.signal.aborted) drawNav(at);
     } catch (error) {
       if (stopping.signal.aborted) return;
       said.hidden = false;
@@ -92,7 +93,12 @@ function show() {
 }
 
 function drawNav(at) {
-  put(document.getElementById('nav'), h('ul', null, PAGES.filter(([, , name, , needs]) => name && (!needs || has(needs))).map(([path, , name, key]) => h('li', null,
+  const nav = document.getElementById('nav');
+  const shown = PAGES.filter(([, , name, , needs]) => name && (!needs || has(needs)));
+  const signature = JSON.stringify([at && at.path, shown.map(([path]) => path), person(), about()]);
+  if (nav.dataset.signature === signature) return; // and the focus stays where it is
+  nav.dataset.signature = signature;
+  put(nav, h('ul', null, shown.map(([path, , name, key]) => h('li', null,
     h('a', { href: `#/${path}`, 'aria-current': at && at.path === path ? 'page' : null, title: `g ${key}` }, name)))),
   person() && h('p', { class: 'person' }, person().name, h('br'), h('button', { type: 'button', class: 'small', onclick: signOut }, 'Sign out')),
   h('p', { class: 'version' }, about() ? `Heliograph ${about().version || ''}` : '', h('br'), h('a', { href: '/openapi.json' }, 'API')));
