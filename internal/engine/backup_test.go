@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -71,7 +72,7 @@ func undelivered(tb testing.TB, e *engine.Engine) map[heliograph.TenantID][]heli
 		if err != nil {
 			tb.Fatal(err)
 		}
-		for seq := from; seq <= state.Last; seq++ {
+		for seq := max(from, 1); seq <= state.Last; seq++ {
 			f, err := e.Frame(tb.Context(), seq)
 			if err != nil {
 				tb.Fatal(err)
@@ -463,5 +464,57 @@ func TestBackupIsSealed(t *testing.T) {
 	}
 	if _, err := archive.Read(strings.NewReader(file), nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRestoreCluster makes three nodes of one that was alone. They end one after the other when it is done, and serve then.
+func TestRestoreCluster(t *testing.T) {
+	t.Parallel()
+	o := fresh(t)
+	e := open(t, o)
+	for n := range 20 {
+		if _, err := e.Append(t.Context(), 0, of(4, changes(100*n, 8, 50))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 50 {
+		if _, err := e.Commit(t.Context(), tenantNumber(i%4), []heliograph.Write{{Name: fmt.Sprint("r", i), Value: []byte("v")}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file, kept, want := backup(t, e), recordsIn(t, e), undelivered(t, e)
+
+	three := nodes(t, 3)
+	for i := range three {
+		three[i].Vault, three[i].Restoring = keysIn(o.Dir), true
+	}
+	restoring := openAll(t, three)
+	var all sync.WaitGroup
+	for i, node := range restoring {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer cancel()
+			var err error
+			if i == 1 {
+				_, err = node.Restore(ctx, bytes.NewReader(file))
+			} else {
+				err = node.AwaitRestored(ctx)
+			}
+			if err != nil {
+				t.Errorf("node %d: %v", i, err)
+			}
+			shut(t, node)
+		})
+	}
+	all.Wait()
+	for i := range three {
+		three[i].Restoring = false
+	}
+	node := openAll(t, three)[2]
+	if got := recordsIn(t, node); !maps.Equal(got, kept) {
+		t.Errorf("%d records, want %d", len(got), len(kept))
+	}
+	if got := undelivered(t, node); !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("undelivered: %v, want %v", got, want)
 	}
 }
