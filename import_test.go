@@ -95,6 +95,7 @@ func house() map[string]room {
 		"pages":              {edge, "heliograph origin"},
 		"pulse":              {edge, "heliograph deliver health"},
 		"receiver":           {edge, ""},
+		"receiver/renew":     {edge, "client clock receiver"},
 		"scenario":           {edge, "client junit outcome"},
 		"seal/keyfile":       {edge, ""},
 		"seal/token":         {edge, "heliograph clock seal/recent"},
