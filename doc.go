@@ -100,7 +100,8 @@
 // became of a change, and [heliograph.dev/internal/junit] writes results for CI.
 //
 // Three packages are for programs of others: [heliograph.dev/client] speaks to a server, [heliograph.dev/receiver] is what
-// a program needs to receive notifications, and [heliograph.dev/heliographtest] is a server inside a Go test.
+// a program needs to receive notifications, and [heliograph.dev/heliographtest] is a server inside a Go test; [heliograph.dev/receiver/renew] keeps its
+// subscriptions alive.
 //
 // What machines read about the API is in [heliograph.dev/docs/reference], beside the pages for people.
 //

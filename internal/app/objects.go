@@ -33,7 +33,8 @@ func (a *App) startObjects(ctx context.Context) (httpapi.Objects, error) {
 	if a.isDev() {
 		o.OtherName = a.parts.issuer.OtherName
 	}
-	r := &readable{store: objects.New(o), log: a.parts.engine, turn: make(chan struct{}, 1)}
+	a.parts.objects = objects.New(o)
+	r := &readable{store: a.parts.objects, log: a.parts.engine, turn: make(chan struct{}, 1)}
 	a.life.background(ctx, "readable objects", func(ctx context.Context) {
 		for {
 			if err := r.fold(ctx); err != nil && ctx.Err() == nil {

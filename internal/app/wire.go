@@ -23,6 +23,7 @@ import (
 	"heliograph.dev/internal/ingest"
 	"heliograph.dev/internal/localca"
 	"heliograph.dev/internal/match"
+	"heliograph.dev/internal/objects"
 	"heliograph.dev/internal/outbound"
 	"heliograph.dev/internal/pulse"
 	"heliograph.dev/internal/retry"
@@ -58,6 +59,7 @@ type parts struct {
 	verifier      *identity.Verifier
 	gate          *signin.Gate // nil where nobody signs in
 	api           *httpapi.API
+	objects       *objects.Store // nil when nothing can be read
 }
 
 // wire starts everything, in the order in which things need each other. The log of it is the server's inventory.
@@ -315,6 +317,9 @@ func (a *App) setUpAPI(ctx context.Context) error {
 			return err
 		}
 	}
+	purges := &purger{app: a, begun: make(chan struct{}, 1)}
+	a.life.background(ctx, "purges", purges.run)
+	opts.Purger = purges
 	opts.Access, opts.Provoker = a.parts.subscriptions, a.parts.subscriptions
 	if a.movable != nil {
 		opts.Clock = a.movable

@@ -101,7 +101,7 @@ Start with: heliograph demo`,
 	}
 	root.AddCommand(
 		t.demo(), t.dev(), t.serve(),
-		t.subscriptions(), t.publish(), t.trigger(), t.deliveries(), t.listen(), t.clock(), t.lifecycle(), t.token(), t.cert(), t.takeover(),
+		t.subscriptions(), t.publish(), t.trigger(), t.deliveries(), t.listen(), t.clock(), t.lifecycle(), t.purge(), t.token(), t.cert(), t.takeover(),
 		t.trust(), t.doctor(), t.faults(), t.scenario(),
 		t.ready(), t.backup(), t.restore(), t.cluster(), t.config(), t.keys(), t.version(),
 	)

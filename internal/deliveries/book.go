@@ -285,6 +285,37 @@ func (q Query) notified(n *Notified) bool {
 		(q.Tenant == "" || q.Tenant == n.Tenant) && (q.App == "" || q.App == n.App)
 }
 
+// Forget takes out the deliveries that carried one of the notifications, those of others in them included, and returns
+// how many there were.
+func (b *Book) Forget(of func(n *Notified) bool) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	gone := map[ID]bool{}
+	concerned := func(d *Delivery) bool {
+		if d == nil || !slices.ContainsFunc(d.Notifications, func(n Notified) bool { return of(&n) }) {
+			return false
+		}
+		gone[d.ID] = true
+		return true
+	}
+	for i, d := range b.ring {
+		if concerned(d) {
+			b.ring[i] = &Delivery{ID: d.ID}
+		}
+	}
+	for _, l := range b.bySub {
+		l.deliveries = slices.DeleteFunc(l.deliveries, concerned)
+	}
+	b.bodies = slices.DeleteFunc(b.bodies, func(d *Delivery) bool {
+		if !gone[d.ID] {
+			return false
+		}
+		b.held -= int64(len(d.Body))
+		return true
+	})
+	return len(gone)
+}
+
 // Skipped returns how many deliveries were counted and not kept.
 func (b *Book) Skipped() uint64 {
 	b.mu.Lock()

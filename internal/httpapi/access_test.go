@@ -17,6 +17,7 @@ type office struct {
 	tenants  []heliograph.TenantID
 	reports  []access.Report
 	provoked []subscribe.Provocation
+	purged   []httpapi.PurgeRequest
 }
 
 func (o *office) Report(_ context.Context, tenant heliograph.TenantID, r access.Report) (subscribe.Affected, error) {
@@ -37,6 +38,43 @@ func (o *office) Provoke(_ context.Context, _ *heliograph.Caller, p subscribe.Pr
 	}
 	o.provoked = append(o.provoked, p)
 	return sentChange(), nil
+}
+
+func (o *office) Purge(_ context.Context, r httpapi.PurgeRequest) (httpapi.PurgeReceipt, error) {
+	if r.Now {
+		return httpapi.PurgeReceipt{}, heliograph.Errorf(heliograph.Conflict, "purge.waiting", "wait")
+	}
+	o.purged = append(o.purged, r)
+	return httpapi.PurgeReceipt{ID: sentID(), Requested: start(), Subscriptions: 2, KeysToDestroy: []string{"0a"}}, nil
+}
+
+func (o *office) Receipt(_ context.Context, id heliograph.GUID) (httpapi.PurgeReceipt, error) {
+	if id.String() == firstID {
+		return httpapi.PurgeReceipt{}, heliograph.Errorf(heliograph.NotFound, "purge.not_found", "The object was not found.")
+	}
+	return httpapi.PurgeReceipt{ID: id, Requested: start(), Completed: start(), KeysDestroyed: []string{"0a"}}, nil
+}
+
+func TestPurge(t *testing.T) {
+	t.Parallel()
+	o := &office{}
+	b := newBench(t, func(opts *httpapi.Options) { opts.Purger = o })
+	operator := []string{"Authorization", "Bearer operator"}
+	const of = "84bd8158-6d4d-4958-8b9f-9d6445542f95"
+	r := b.send("POST", "/control/v1/purge", `{"tenant":"84BD8158-6d4d-4958-8b9f-9d6445542f95","user":"u"}`, operator...)
+	b.wants(r, 202)
+	sameJSON(t, r.body, `{"id":"`+sentID().String()+`","requested":"2026-11-22T10:30:00Z","subscriptions":2,"reports":0,"handshakes":0,"deliveries":0,"objects":0,"keysToDestroy":["0a"]}`)
+	if diff := cmp.Diff([]httpapi.PurgeRequest{{Tenant: of, User: "u"}}, o.purged); diff != "" {
+		t.Errorf("want -, got +:\n%s", diff)
+	}
+	r = b.send("GET", "/control/v1/purge/"+sentID().String(), "", operator...)
+	b.wants(r, 200)
+	for body, rule := range map[string]string{`{}`: "purge.tenant", `{"user":"u"}`: "purge.tenant", `{"tenant":"all"}`: "purge.tenant", `{"tenant":"` + of + `","later":true}`: "request.body"} {
+		if r := b.send("POST", "/control/v1/purge", body, operator...); r.StatusCode != 400 || r.Header.Get("Heliograph-Rule") != rule {
+			t.Errorf("%s: %d by %s", body, r.StatusCode, r.Header.Get("Heliograph-Rule"))
+		}
+	}
+	b.wants(b.send("POST", "/control/v1/purge", `{"tenant":"`+of+`"}`), 403)
 }
 
 func TestAccessIsReported(t *testing.T) {

@@ -84,6 +84,8 @@ type Options struct {
 	// routes.
 	Access   Access
 	Provoker Provoker
+	// Purger forgets tenants and users. Nil: there are no such routes.
+	Purger Purger
 	// Throttle bounds the calls of the Graph API. Nil: there is no bound.
 	Throttle Throttle
 	// Minter makes tokens for POST /control/v1/tokens. Nil: there is no such route.

@@ -154,7 +154,7 @@ func all(t *testing.T, change ...func(*httpapi.Options)) *bench {
 	s, nodes := &sent{}, &together{}
 	b := newBench(t, append([]func(*httpapi.Options){func(o *httpapi.Options) {
 		o.Clock = still()
-		o.Access, o.Provoker = &office{}, &office{}
+		o.Access, o.Provoker, o.Purger = &office{}, &office{}, &office{}
 		o.Handshakes, o.Minter, o.Triggers, o.Objects = handshakes(), &mint{}, fixtures(), things{}
 		o.Deliveries, o.Endpoints, o.MayForce, o.Outlines = s, s, true, s
 		o.Follower, o.Changes, o.Pulse, o.Faults, o.Cluster = s, s, s, &wrong{}, nodes
@@ -333,6 +333,8 @@ func provoke(t *testing.T, o operation, status int) reply {
 		b.api.EndStreams() // or there is no end to it
 	case status == 400:
 		body = "]"
+	case status == 409 && o.id == "purge":
+		body = `{"tenant":"84bd8158-6d4d-4958-8b9f-9d6445542f95","now":true}`
 	case status == 409 && o.id == "provokeLifecycle":
 		body = `{"event":"missed","keep":true}`
 	case status == 401:

@@ -145,6 +145,11 @@ func (a *API) lifeRoutes() (table []route) {
 		table = append(table,
 			route{control, http.MethodPost, "subscriptions/{id}/lifecycle", operator, unlimited, do(a.readProvoke, a.opts.Provoker.Provoke, provoked)})
 	}
+	if a.opts.Purger != nil {
+		table = append(table,
+			route{control, http.MethodPost, "purge", operator, unlimited, do(a.readPurge, a.purge, purged(http.StatusAccepted))},
+			route{control, http.MethodGet, "purge/{id}", operator, unlimited, do(readID, a.purgeReceipt, purged(http.StatusOK))})
+	}
 	return table
 }
 

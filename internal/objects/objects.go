@@ -112,6 +112,29 @@ func (s *Store) Forget() {
 	s.floor = heliograph.Position{Sequence: now.Sequence, Index: now.Index + 1}
 }
 
+// Drop takes out a tenant's objects, or those of a user's resources: the names by which the user stands in paths.
+// It returns how many there were. They come back when the log is folded anew and still has them.
+func (s *Store) Drop(tenant heliograph.TenantID, users ...string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.dirs[tenant]
+	if d == nil {
+		return 0
+	}
+	var dropped []*object
+	seen := map[*object]bool{}
+	for key, o := range d.byKey {
+		if !seen[o] && (len(users) == 0 || slices.ContainsFunc(users, func(u string) bool { return strings.HasPrefix(strings.ToLower(key), "users/"+strings.ToLower(u)+"/") })) {
+			seen[o] = true
+			dropped = append(dropped, o)
+		}
+	}
+	for _, o := range dropped {
+		s.drop(o)
+	}
+	return len(dropped)
+}
+
 // now is where a token begins that is given now.
 func (s *Store) now() heliograph.Position {
 	if s.head.Before(s.floor) {

@@ -59,6 +59,20 @@ func (b *Handshakes) add(h *Handshake) {
 	b.next = (b.next + 1) % handshakesKept
 }
 
+// forget takes out a tenant's handshakes, and returns how many there were. They do not say whose user's they were.
+func (b *Handshakes) forget(tenant heliograph.TenantID) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for i := range b.ring {
+		if b.ring[i].Tenant == tenant {
+			b.ring[i] = Handshake{}
+			n++
+		}
+	}
+	return n
+}
+
 // Get returns the handshake of that id, if the caller may see it: it is its application's, or the caller may
 // control its tenant.
 func (b *Handshakes) Get(caller *heliograph.Caller, id heliograph.GUID) (Handshake, bool) {

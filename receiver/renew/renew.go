@@ -129,7 +129,7 @@ func New(o Options) (*Keeper, error) {
 	}
 	if o.OnError == nil {
 		o.OnError = func(ctx context.Context, id string, err error) {
-			slog.WarnContext(ctx, "subscription not kept for now", "subscription", id, "error", err)
+			slog.WarnContext(ctx, "subscription not kept for now", "subscription", id, "error", err) //nolint:sloglint // a program of others has no logger of ours
 		}
 	}
 	return &Keeper{opts: o, wake: make(chan struct{}, 1), kept: make(map[string]*state)}, nil

@@ -2,7 +2,6 @@ package renew
 
 import (
 	"errors"
-	"net/http"
 	"time"
 )
 
@@ -67,6 +66,9 @@ type outcome struct {
 	err     error
 }
 
+// statusGone is HTTP's 404.
+const statusGone = 404
+
 // The pauses after failures.
 const (
 	firstPause   = time.Second
@@ -92,7 +94,7 @@ func (s *state) note(did *outcome) {
 
 func (s *state) failed(did *outcome) {
 	refused, _ := errors.AsType[*Refusal](did.err)
-	if refused != nil && refused.Status == http.StatusNotFound && did.do != replaceIt {
+	if refused != nil && refused.Status == statusGone && did.do != replaceIt {
 		s.lost, s.failures, s.notBefore = true, 0, time.Time{}
 		return
 	}

@@ -74,6 +74,16 @@ func Replace(path string, content []byte) error {
 // Update reads the file, lets change say what it shall hold, and replaces it, while no other process does the same.
 // An error of change leaves the file as it is. A nil content from change does too.
 func Update(path string, change func(content []byte) ([]byte, error)) (err error) {
+	return update(path, change, false)
+}
+
+// Destroy is Update for content that must not be found on the disk any more: what the file held is overwritten where it
+// stood, once the new content is on disk. Copies that a file system or a backup made are others.
+func Destroy(path string, change func(content []byte) ([]byte, error)) error {
+	return update(path, change, true)
+}
+
+func update(path string, change func(content []byte) ([]byte, error), overwrite bool) (err error) {
 	lock := flock.New(path+".lock", flock.SetPermissions(mode))
 	if err := lock.Lock(); err != nil {
 		return fmt.Errorf("lock %s: %w", path, err)
@@ -87,7 +97,18 @@ func Update(path string, change func(content []byte) ([]byte, error)) (err error
 	if err != nil || fresh == nil {
 		return err
 	}
-	return Replace(path, fresh)
+	if !overwrite {
+		return Replace(path, fresh)
+	}
+	old, err := os.OpenFile(path, os.O_WRONLY, 0) //nolint:gosec // the path is the operator's choice
+	if err != nil {
+		return err
+	}
+	if err := Replace(path, fresh); err != nil {
+		return errors.Join(err, old.Close())
+	}
+	_, err = old.Write(make([]byte, len(content)))
+	return errors.Join(err, old.Sync(), old.Close())
 }
 
 // write puts content on disk under another name beside path.

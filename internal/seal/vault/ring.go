@@ -85,14 +85,22 @@ func (v *Vault) Reload() error {
 
 // Rotate puts a new key first, in the file and then here. Keys that another process added meanwhile are kept.
 func (v *Vault) Rotate() error {
-	return v.update(func(keys []*key) ([]*key, error) {
+	return v.update(keyfile.Update, func(keys []*key) ([]*key, error) {
 		return slices.Insert(keys, 0, newKey(v.now())), nil
 	})
 }
 
 // Forget removes a key for good: what it sealed cannot be opened any more. The first key cannot be removed.
-func (v *Vault) Forget(id string) error {
-	return v.update(func(keys []*key) ([]*key, error) {
+func (v *Vault) Forget(id string) error { return v.remove(id, keyfile.Update) }
+
+// Destroy is Forget, and overwrites the key where it stood on the disk.
+func (v *Vault) Destroy(id string) error { return v.remove(id, keyfile.Destroy) }
+
+// updating is a way to change the file.
+type updating func(path string, change func([]byte) ([]byte, error)) error
+
+func (v *Vault) remove(id string, in updating) error {
+	return v.update(in, func(keys []*key) ([]*key, error) {
 		i := slices.IndexFunc(keys, func(k *key) bool { return k.id.String() == id })
 		switch i {
 		case -1:
@@ -119,9 +127,9 @@ func (v *Vault) Keys() []Key {
 	return all
 }
 
-func (v *Vault) update(change func([]*key) ([]*key, error)) error {
+func (v *Vault) update(in updating, change func([]*key) ([]*key, error)) error {
 	var next *ring
-	err := keyfile.Update(v.file, func(text []byte) ([]byte, error) {
+	err := in(v.file, func(text []byte) ([]byte, error) {
 		r, err := parse(text)
 		if err != nil {
 			return nil, err

@@ -9,7 +9,9 @@ import (
 
 var start = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 
-func options() *Options { return &Options{Lease: 48 * time.Hour, Ahead: 12 * time.Hour, Gap: 10 * time.Minute} }
+func options() *Options {
+	return &Options{Lease: 48 * time.Hour, Ahead: 12 * time.Hour, Gap: 10 * time.Minute}
+}
 
 func TestRule(t *testing.T) { // contract 7.7, 7.11
 	t.Parallel()
@@ -69,7 +71,7 @@ func TestOutcomes(t *testing.T) {
 func TestNeverBothWithinTheGap(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(2000) {
-		dice := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a history that can be had again
+		dice := rand.New(rand.NewPCG(seed, 1))
 		o, s, now := options(), &state{expires: start.Add(48 * time.Hour)}, start
 		last := map[action]time.Time{}
 		for now.Before(start.Add(720 * time.Hour)) {
