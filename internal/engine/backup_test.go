@@ -484,7 +484,7 @@ func TestRestoreCluster(t *testing.T) {
 	}
 	file, kept, want := backup(t, e), recordsIn(t, e), undelivered(t, e)
 
-	three := nodes(t, 3)
+	three := nodes(t)
 	for i := range three {
 		three[i].Vault, three[i].Restoring = keysIn(o.Dir), true
 	}
