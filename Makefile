@@ -1,7 +1,7 @@
 # Everything that is done with this repository, in one word each. Nothing but Go is needed; race wants a C compiler.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run dev test test-script test-browser test-crash test-cluster test-power test-sdk test-npm race fuzz bench bench-results lint fmt generate verify cover size cross check
+.PHONY: help build run dev test test-script test-browser test-crash test-cluster test-power test-sdk test-npm race fuzz bench bench-results bench-many profiles soak lint fmt generate verify cover size cross check
 
 # The linters stand in a module of their own: what they depend on is not what the server depends on.
 LINT := go tool -modfile=tools/go.mod golangci-lint
@@ -52,6 +52,9 @@ test-cluster: ## three servers, killed twenty times and cut off, under load: not
 test-power: ## the same with the power cut: needs root and loop devices
 	go test -run '^TestPowerCut$$' -v -timeout 30m ./cmd/heliograph -args -power.cuts 10
 
+soak: ## ten minutes at half of the load that it can take here: memory and goroutines flat, nothing lost
+	go test -run '^TestSoak$$' -v -timeout 24m ./cmd/heliograph -args -soak 10m
+
 fuzz: ## every fuzz test, FUZZTIME each (30s)
 	@for package in $$(go list ./...); do \
 		for name in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
@@ -71,9 +74,32 @@ bench-results: ## the benchmarks that docs/bench quotes, into docs/bench/results
 		go test -run '^$$' -bench Find -benchtime 500000x ./internal/match; \
 		go test -run '^$$' -bench 'BareClient|Deliver' -benchtime 100000x -count 3 ./internal/deliver; \
 		go test -run '^$$' -bench Latency -benchtime 5000x ./internal/deliver; \
+		go test -run '^$$' -bench OverTLS -benchtime 10000x ./internal/outbound; \
 		go test -run '^$$' -bench AgainstBare -benchtime 3000x ./internal/seal; \
 		go test -run '^$$' -bench Start -benchtime 20x ./internal/app; \
 	} | grep -v '^PASS' | tee docs/bench/results.txt
+
+bench-many: ## a server with a million subscriptions: its start and its memory (Linux; some gigabytes of disk, many minutes)
+	go test -run '^$$' -bench ManySubscriptions -benchtime 1x -timeout 60m ./cmd/heliograph -args -many 1000000
+
+# What docs/bench/profiles.md reads: where the hot path's processor time goes.
+profiles: ## processor profiles of the hot path, into docs/bench/profiles
+	@mkdir -p docs/bench/profiles bin
+	@set -e; profile() { \
+		go test -run '^$$' -bench "$$3" -benchtime "$$4" -cpuprofile bin/$$1.pprof -o bin/$$1.test ./internal/$$2 >bin/$$1.txt; \
+		{ \
+			echo "# go test -run '^$$' -bench '$$3' -benchtime $$4 -cpuprofile $$1.pprof ./internal/$$2"; \
+			echo "# $$(date -u +%F), $$(go version | cut -d' ' -f3-)"; \
+			grep '^Benchmark' bin/$$1.txt; \
+			for order in '-flat -nodecount 25' '-cum -nodecount 60'; do \
+				printf '\n# go tool pprof -top %s %s.pprof\n' "$$order" $$1; \
+				go tool pprof -top $$order bin/$$1.test bin/$$1.pprof 2>/dev/null | grep -v '^File:\|^Build ID:\|^Type:'; \
+			done; \
+		} >docs/bench/profiles/$$1.txt; \
+	}; \
+	profile single deliver 'Deliver/batch=1$$' 200000x; \
+	profile batched deliver 'Deliver/batch=128$$' 1000000x; \
+	profile accept ingest 'Accept/callers=1024' 200000x
 
 lint: ## the linters
 	$(LINT) run ./...

@@ -31,37 +31,37 @@ type process struct {
 var readyLine = regexp.MustCompile(`ready on (http://\S+)`)
 
 // launch starts a server and does not wait for it.
-func launch(t *testing.T, args ...string) *process {
-	t.Helper()
-	return launchTelling(t, t.Output(), args...)
+func launch(tb testing.TB, args ...string) *process {
+	tb.Helper()
+	return launchTelling(tb, tb.Output(), args...)
 }
 
 // launchTelling does, and has the server's log written to w.
-func launchTelling(t *testing.T, w io.Writer, args ...string) *process {
-	t.Helper()
+func launchTelling(tb testing.TB, w io.Writer, args ...string) *process {
+	tb.Helper()
 	if runtime.GOOS == "windows" {
-		t.Skip("needs signals")
+		tb.Skip("needs signals")
 	}
 	self, err := os.Executable()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	// testscript gives the test binary the part of the command whose name it is called by.
-	name := filepath.Join(t.TempDir(), "heliograph")
+	name := filepath.Join(tb.TempDir(), "heliograph")
 	if err := os.Symlink(self, name); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	p := &process{cmd: exec.CommandContext(context.Background(), name, append([]string{
 		"serve", "--http", "127.0.0.1:0", "--outbound-allow-loopback", "--api-limits=false", "--log-level", "error",
 	}, args...)...)}
 	p.cmd.Stderr = w
 	if p.out, err = p.cmd.StdoutPipe(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if p.cmd != nil {
 			_ = p.cmd.Process.Kill()
 			_ = p.cmd.Wait()
@@ -71,8 +71,8 @@ func launchTelling(t *testing.T, w io.Writer, args ...string) *process {
 }
 
 // ready waits until the server answers.
-func (p *process) ready(t *testing.T) {
-	t.Helper()
+func (p *process) ready(tb testing.TB) {
+	tb.Helper()
 	lines := bufio.NewScanner(p.out)
 	for lines.Scan() {
 		if m := readyLine.FindStringSubmatch(lines.Text()); m != nil {
@@ -81,26 +81,26 @@ func (p *process) ready(t *testing.T) {
 			return
 		}
 	}
-	t.Fatal("the server ended before it was ready")
+	tb.Fatal("the server ended before it was ready")
 }
 
-func (p *process) kill(t *testing.T) {
-	t.Helper()
+func (p *process) kill(tb testing.TB) {
+	tb.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGKILL); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	_ = p.cmd.Wait()
 	p.cmd = nil
 }
 
 // interrupt stops the server in order.
-func (p *process) interrupt(t *testing.T) {
-	t.Helper()
+func (p *process) interrupt(tb testing.TB) {
+	tb.Helper()
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := p.cmd.Wait(); err != nil {
-		t.Errorf("stopped with %v", err)
+		tb.Errorf("stopped with %v", err)
 	}
 	p.cmd = nil
 }
@@ -111,28 +111,28 @@ type idp struct {
 	issuer *devissuer.Issuer
 }
 
-func startIssuer(t *testing.T) *idp {
-	t.Helper()
+func startIssuer(tb testing.TB) *idp {
+	tb.Helper()
 	issuer, err := devissuer.New(devissuer.Options{Now: time.Now, ApplicationPermissions: []string{"Mail.Read"}})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(issuer.Close)
+	tb.Cleanup(issuer.Close)
 	server := httptest.NewServer(issuer)
-	t.Cleanup(server.Close)
+	tb.Cleanup(server.Close)
 	return &idp{server, issuer}
 }
 
 // client speaks to a server, with a token that holds for the whole test.
-func (i *idp) client(t *testing.T, url string) *client.Client {
-	t.Helper()
-	text, _, err := i.issuer.Mint(t.Context(), devissuer.MintRequest{Base: i.URL, Tenant: testTenant, Lifetime: 12 * time.Hour})
+func (i *idp) client(tb testing.TB, url string) *client.Client {
+	tb.Helper()
+	text, _, err := i.issuer.Mint(tb.Context(), devissuer.MintRequest{Base: i.URL, Tenant: testTenant, Lifetime: 12 * time.Hour})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	api, err := client.New(url, client.StaticToken(text.Reveal()))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return api
 }

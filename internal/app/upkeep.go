@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -22,12 +23,24 @@ const (
 	trimEvery = time.Minute
 )
 
+// cachesExpire is when the store has let go of what it read at the start.
+const cachesExpire = 15 * time.Second
+
 // startUpkeep runs what a server does beside requests: subscriptions end at their moment, the change log is
 // kept to its retention.
 func (a *App) startUpkeep(ctx context.Context) error {
 	a.life.background(ctx, "subscriptions' steps", func(ctx context.Context) {
 		if err := a.parts.subscriptions.Tend(ctx); ctx.Err() == nil {
 			a.fail(fmt.Errorf("tend subscriptions: %w", err))
+		}
+	})
+	a.life.background(ctx, "return of the start's memory", func(ctx context.Context) {
+		// What a start reads leaves garbage behind as large as what is kept of it, and the store's caches. An idle server
+		// would hold on to it for minutes.
+		for _, later := range []time.Duration{0, cachesExpire} {
+			if clock.Sleep(ctx, a.real, later) == nil {
+				debug.FreeOSMemory()
+			}
 		}
 	})
 	a.life.background(ctx, "subscription watch's end", func(ctx context.Context) {

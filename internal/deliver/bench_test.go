@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,7 +14,10 @@ import (
 	"testing"
 
 	"heliograph.dev"
+	"heliograph.dev/internal/clock"
 	"heliograph.dev/internal/deliver"
+	"heliograph.dev/internal/deliveries"
+	"heliograph.dev/internal/telemetry"
 )
 
 // counter is the cheapest honest receiver: it reads the body, counts the notifications in it and answers 202.
@@ -88,14 +92,45 @@ func BenchmarkBareClient(b *testing.B) {
 }
 
 // BenchmarkDeliver goes the whole way, from the change log on disk to the sink, with 64 subscriptions. The log
-// is filled beforehand: ingest has a benchmark of its own.
+// is filled beforehand: ingest has a benchmark of its own. Watched, everything is counted, told and remembered as a
+// server does it.
 func BenchmarkDeliver(b *testing.B) {
 	for _, batch := range []int{1, 16, 128} {
-		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) { benchDeliver(b, batch) })
+		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) { benchDeliver(b, batch, nil) })
+		b.Run(fmt.Sprintf("batch=%d/watched", batch), func(b *testing.B) { benchDeliver(b, batch, everybody(b)) })
 	}
 }
 
-func benchDeliver(b *testing.B, batch int) {
+// everybody lets a server's metrics, lines and record of deliveries hear.
+func everybody(b *testing.B) func(*deliver.Options) {
+	b.Helper()
+	metrics, err := telemetry.NewMetrics("test")
+	if err != nil {
+		b.Fatal(err)
+	}
+	now := clock.System().Now
+	return func(o *deliver.Options) {
+		o.Observer = telemetry.Observers{metrics, telemetry.NewLines(slog.New(slog.DiscardHandler), now)}
+		o.Recorder = book{deliveries.New(deliveries.DefaultLimits(), now)}
+	}
+}
+
+// book keeps deliveries as app's recorder does.
+type book struct{ *deliveries.Book }
+
+func (r book) Record(attempt *heliograph.Attempt, givenUp heliograph.Reason, notifications []deliver.Notification, body []byte) {
+	kept := make([]deliveries.Notified, min(len(notifications), r.Listed()))
+	for i := range kept {
+		n := &notifications[i]
+		kept[i] = deliveries.Notified{
+			ID: n.ID, Subscription: n.Subscription, Change: n.Change, Position: n.Position, Tenant: n.Tenant, App: n.App,
+			Attempts: n.Attempts, Accepted: n.Accepted, Lifecycle: n.Lifecycle,
+		}
+	}
+	r.Add(attempt, givenUp, kept, len(notifications), body)
+}
+
+func benchDeliver(b *testing.B, batch int, edit func(*deliver.Options)) {
 	b.Helper()
 	c := newCounter(b)
 	h := newBench(b)
@@ -117,7 +152,7 @@ func benchDeliver(b *testing.B, batch int) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	used := cpuTime()
-	h.start()
+	h.startWith(edit)
 	<-c.full
 	b.StopTimer()
 	b.ReportMetric(float64((cpuTime()-used).Microseconds())/float64(b.N), "cpu-µs/notification")
