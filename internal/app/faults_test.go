@@ -132,10 +132,16 @@ func TestFaultsOfCalls(t *testing.T) {
 	a := start(t, app.Options{Config: dev(t.TempDir())})
 	api := connect(t, a)
 	for _, tt := range []struct {
-		kind   string
-		status int
-	}{{"unauthorized", 401}, {"forbidden", 403}, {"conflict", 409}, {"throttled", 429}, {"unavailable", 503}} {
-		f, err := api.AddFault(t.Context(), client.Fault{Kind: tt.kind, Path: "/v1.0/subscriptions", Times: 1, RetryAfter: 7 * time.Second})
+		kind          string
+		status, times int
+	}{
+		{"unauthorized", 401, 2}, // the client tries once more with a new token
+		{"forbidden", 403, 1},
+		{"conflict", 409, 1},
+		{"throttled", 429, 1},
+		{"unavailable", 503, 1},
+	} {
+		f, err := api.AddFault(t.Context(), client.Fault{Kind: tt.kind, Path: "/v1.0/subscriptions", Times: tt.times, RetryAfter: 7 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
