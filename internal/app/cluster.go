@@ -82,7 +82,7 @@ func (a *App) joinOthers(ctx context.Context) error {
 	if err := a.parts.engine.Nudged(keeper.Wake); err != nil {
 		return err
 	}
-	if err := a.parts.engine.Answer(a.node(), a.answerPeer); err != nil {
+	if err := a.parts.engine.Answer(a.node(), a.answerPeer); err != nil { //nolint:contextcheck // what a peer asks has a time of its own
 		return err
 	}
 	if err := keeper.Start(ctx); err != nil {
@@ -130,10 +130,10 @@ func (c control) Cluster(ctx context.Context) (httpapi.ClusterState, error) {
 	}
 	try, cancel := context.WithTimeout(ctx, readWait)
 	defer cancel()
-	for p, owner := range s.Owners {
+	for p, holder := range s.Owners {
 		cursor, _ := c.engine.Cursor(try, p) // 0 while nobody can say
 		state.Partitions = append(state.Partitions, httpapi.ClusterPartition{
-			Partition: p, Owner: owner, Epoch: s.Epochs[p], Cursor: cursor, Behind: c.peers.keeper.Behind(p),
+			Partition: p, Owner: holder, Epoch: s.Epochs[p], Cursor: cursor, Behind: c.peers.keeper.Behind(p),
 		})
 	}
 	placed, _ := c.engine.Placement(try) // none while nobody can say
@@ -158,8 +158,8 @@ func nodeView(n *owner.Node, owners []string) httpapi.ClusterNode {
 	case n.Live:
 		node.State = "live"
 	}
-	for p, owner := range owners {
-		if owner == n.Name {
+	for p, holder := range owners {
+		if holder == n.Name {
 			node.Partitions = append(node.Partitions, p)
 		}
 	}

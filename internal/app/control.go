@@ -103,7 +103,7 @@ func (c control) Get(caller *heliograph.Caller, id deliveries.ID) (deliveries.De
 
 // Resend sends the notifications of a delivery once more.
 func (c control) Resend(ctx context.Context, caller *heliograph.Caller, id deliveries.ID) (int, error) {
-	d, found := c.Get(caller, id)
+	d, found := c.Get(caller, id) //nolint:contextcheck // the nodes are asked within a bound of their own
 	if !found {
 		return 0, heliograph.Errorf(heliograph.NotFound, "delivery.not_found", "The object was not found.")
 	}

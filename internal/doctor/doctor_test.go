@@ -31,6 +31,8 @@ const (
 	app          = "11111111-1111-1111-1111-111111111111"
 )
 
+func now() time.Time { return time.Now() } //nolint:forbidigo // there is nothing in it that could be moved
+
 // healthy is a receiver as it should be: the one that anybody may use.
 func healthy(tb testing.TB, o receiver.Options) http.Handler {
 	tb.Helper()
@@ -65,11 +67,11 @@ func examine(tb testing.TB, h http.Handler, change func(*doctor.Options)) *docto
 	tb.Helper()
 	server := httptest.NewServer(h)
 	tb.Cleanup(server.Close)
-	caller := outbound.New(outbound.Options{AllowLoopback: true, AllowHTTP: true, Now: time.Now})
+	caller := outbound.New(outbound.Options{AllowLoopback: true, AllowHTTP: true, Now: now})
 	tb.Cleanup(caller.Close)
 	o := doctor.Options{
 		URL: server.URL + "/notify", Subscription: subscription, ClientState: heliograph.NewSecret(clientState),
-		Resource: "Users/u/Messages", Tenant: "22222222-2222-2222-2222-222222222222", Caller: steady{caller, time.Millisecond}, Now: time.Now, Patience: 5 * time.Minute,
+		Resource: "Users/u/Messages", Tenant: "22222222-2222-2222-2222-222222222222", Caller: steady{caller, time.Millisecond}, Now: now, Patience: 5 * time.Minute,
 	}
 	if change != nil {
 		change(&o)
@@ -98,7 +100,7 @@ func TestHealthyReceiver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuers, err := doctor.PublishKeys(t.Context(), l, time.Now)
+	issuers, err := doctor.PublishKeys(t.Context(), l, now)
 	if err != nil {
 		t.Fatal(err)
 	}
