@@ -331,11 +331,14 @@ func (r *drainRun) goesTo(key heliograph.Endpoint, ref *heliograph.ParkedRef) {
 	r.away = append(r.away, Parking{Endpoint: key, Refs: []heliograph.ParkedRef{*ref}})
 }
 
-// sendAway writes what goes elsewhere there, in its order.
+// sendAway writes what goes elsewhere there, in its order: behind what waits there in memory, which came before.
 func (r *drainRun) sendAway() error {
 	away := r.away
 	r.away = nil
 	for _, list := range away {
+		if err := r.l.d.lane(list.Endpoint).writeWaiting(r.l.d.ctx); err != nil {
+			return err
+		}
 		if err := r.l.d.again(r.l.d.ctx, list.Endpoint, list.Refs); err != nil {
 			return err
 		}
