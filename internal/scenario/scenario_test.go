@@ -51,7 +51,7 @@ func run(tb testing.TB, graph *heliographtest.Server, text string) *scenario.Rep
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return scenario.Run(tb.Context(), s, scenario.Options{API: graph.Client(), Now: time.Now})
+	return scenario.Run(tb.Context(), s, scenario.Options{API: graph.Client(), Now: time.Now}) //nolint:forbidigo // how long steps take in real time
 }
 
 func TestStory(t *testing.T) {
