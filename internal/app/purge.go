@@ -16,7 +16,7 @@ import (
 	"heliograph.dev/internal/httpapi"
 )
 
-// purger forgets tenants and users (docs/adr/0011-purge.md). What lives is removed at once. What the disk still holds, in
+// purger forgets tenants and users (docs/adr/0013-purge.md). What lives is removed at once. What the disk still holds, in
 // frames, in lists of what waits, in blocks that were overwritten, was sealed before: the store gets a new key, what lives of
 // others is sealed with it, and when the log and the backlog have outgrown the older keys these are destroyed.
 type purger struct {
